@@ -1,0 +1,58 @@
+"""Which device, which precision, how many threads."""
+
+import os
+import platform
+from typing import Literal
+
+import torch
+
+Precision = Literal["no", "fp16", "bf16"]
+
+
+def choose_device() -> torch.device:
+    """CUDA if there is one, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def choose_precision(device: torch.device) -> Precision:
+    """The mixed precision that the hardware computes in, in Accelerate's words.
+
+    bf16 only from compute capability 8.0 (Ampere) on. `torch.cuda.is_bf16_supported()` is not
+    asked: it also says yes where bf16 is emulated, as on a T4 (7.5), which is then slower than
+    fp32. Older cards get fp16 with loss scaling; CPU and MPS train in fp32.
+    """
+    if device.type != "cuda":
+        return "no"
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+
+
+def set_threads(count: int | None = None) -> int:
+    """Set torch's threads on the CPU, by default one for each core this process may use.
+
+    Returns the number set.
+    """
+    if count is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    torch.set_num_threads(count)
+    return count
+
+
+def describe_machine() -> dict[str, str]:
+    """What the results of this session depend on, as text: device, precision, versions."""
+    import transformers
+
+    device = choose_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "device": f"{device.type} ({name})",
+        "precision": {"no": "fp32"}.get(choose_precision(device), choose_precision(device)),
+        "threads": str(torch.get_num_threads()),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
