@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "describe_machine": "device",
         "generator": "seeds",
         "load_budget": "budget",
-        "progress": "progress",
+        "progress": "progress_bar",
         "seed_everything": "seeds",
         "seed_of": "seeds",
         "set_threads": "device",

@@ -1,0 +1,93 @@
+# Two commands matter: `make lab` opens the course, `make test` tests all of it.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+LAB_ARGS ?=
+
+# Root may not start Jupyter without saying so, as in a container.
+ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
+
+# What notebooks are tested with: this budget, and a cache that is empty at the start and gone at
+# the end, so that nothing comes from the reader's own.
+BUDGET ?= cpu
+FRESH := cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && export COURSE_CACHE="$$cache" &&
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test check lint unit test-notebooks test-book test-browser book notebooks runs \
+        bench gpu clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lab: $(READY)  ## open the course in JupyterLab
+	$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_ARGS) notebooks/00_start_here.ipynb
+
+test: $(READY)  ## run every test: units, notebooks at the cpu budget, the book, the browser
+	@$(MAKE) --no-print-directory lint unit test-notebooks test-book test-browser
+
+check: $(READY)  ## the inner loop: unit tests, and notebooks at the smoke budget
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory unit SKIP="and not records"
+	@$(MAKE) --no-print-directory test-notebooks BUDGET=smoke
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+unit: $(READY)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile \
+	    -m "not gpu and not browser and not book $(SKIP)" tests
+
+test-notebooks: $(READY)
+	$(FRESH) COURSE_BUDGET=$(BUDGET) COURSE_QUIET=1 PYTHONHASHSEED=0 $(PY) -m pytest \
+	    --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks
+
+test-book: $(READY)
+	$(PY) -m pytest -m book tests
+
+test-browser: $(READY)
+	COURSE_BUDGET=cpu $(PY) -m pytest -m browser tests
+
+book: $(READY)  ## build the book into jupyter_book/_build/html
+	$(PY) tools/build_book.py
+
+notebooks: $(READY)  ## run the notebooks at the cpu budget and store their outputs
+	$(PY) tools/execute_notebooks.py
+
+runs: $(READY)  ## make the recorded runs that are missing (hours on two cores)
+	$(PY) -m course_lib runs
+
+bench: $(READY)  ## measure the training loop against its references
+	OMP_NUM_THREADS=1 $(PY) tools/bench.py
+
+gpu: $(READY)  ## run the tests that need a CUDA device
+	@if $(PY) -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+	    $(PY) -m pytest -m gpu tests; \
+	else \
+	    echo "make gpu: torch sees no CUDA device here, so no GPU test was run."; \
+	fi
+
+clean:  ## remove what was built, the virtual environment included
+	rm -rf $(VENV) jupyter_book/_build jupyter_book/_static/vendor .bench
+	rm -rf .pytest_cache .ruff_cache .hypothesis course_lib.egg-info
+	find course_lib tests tools notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	    -prune -exec rm -rf {} +
+
+# The environment follows the lock and the package's own metadata, nothing else.
+$(READY): requirements.lock pyproject.toml
+	@python=""; \
+	for name in python3.13 python3.12 python3.11 python3; do \
+	    if $$name -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then \
+	        python=$$name; break; \
+	    fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "The course needs Python 3.11 or newer: install it and run make again." >&2; exit 1; \
+	fi; \
+	[ -x $(PY) ] || $$python -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "No virtual environment could be made: on Debian or Ubuntu, install python3-venv." >&2; \
+	    exit 1; }
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,86 @@
+"""The command line: `python -m course_lib train RECIPE.toml` and `python -m course_lib runs`.
+
+For more than one process or machine: `accelerate launch -m course_lib train RECIPE.toml`.
+"""
+
+import argparse
+import sys
+import tomllib
+from pathlib import Path
+
+from course_lib.runtime.errors import CourseError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m course_lib", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="train a recipe, or go on with it")
+    train.add_argument("recipe", type=Path, help="a TOML file, see data/recipes/")
+    train.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change a field of the recipe, for example --set seed=3 (repeatable)",
+    )
+    train.add_argument("--folder", type=Path, help="where to save the run (default: the cache)")
+
+    runs = commands.add_parser("runs", help="make the recorded runs that are missing")
+    runs.add_argument("studies", nargs="*", help="which studies (default: all)")
+    runs.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+
+    options = parser.parse_args(arguments)
+    try:
+        return _train(options) if options.command == "train" else _runs(options)
+    except CourseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        print(stop, file=sys.stderr)
+        return 130
+
+
+def _train(options: argparse.Namespace) -> int:
+    from course_lib.training import Recipe, train
+    from course_lib.training.pretraining import run_folder
+
+    recipe = Recipe.load(options.recipe)
+    recipe = Recipe.from_dict(recipe.to_dict() | dict(_assignment(text) for text in options.set))
+    run = train(recipe, folder=options.folder, callback=_print_entry)
+    print(f"validation loss {run.validation_loss:.4f} nats per target")
+    print(f"saved in {options.folder or run_folder(recipe)}")
+    return 0
+
+
+def _assignment(text: str) -> tuple[str, object]:
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise CourseError(f"--set {text}: write FIELD=VALUE.")
+    try:
+        return field, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return field, value  # a bare word is a string
+
+
+def _print_entry(entry: dict[str, float]) -> None:
+    print(f"step {entry['step']:>7}  loss {entry['loss']:.4f}  lr {entry['learning_rate']:.2e}")
+
+
+def _runs(options: argparse.Namespace) -> int:
+    from course_lib.classroom.studies import STUDIES
+    from course_lib.training import record
+
+    if unknown := set(options.studies) - set(STUDIES):
+        raise CourseError(
+            f"No study {', '.join(sorted(unknown))}: the studies are {', '.join(STUDIES)}."
+        )
+    for name in options.studies or STUDIES:
+        made = record(STUDIES[name], jobs=options.jobs)
+        print(f"{name}: {len(made)} runs on record")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""What only notebooks touch: begin, claims, exercises, quizzes, widgets, plots."""
+
+from course_lib._lazy import lazy_exports
+
+# No module here bears the name of something exported: importing `classroom.quiz` would otherwise
+# put a module in the place of the function `quiz`.
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "COLORS": "plots",
+        "Card": "cards",
+        "ClaimError": "claims",
+        "Course": "session",
+        "LiveCurve": "live",
+        "bars": "plots",
+        "baseline": "plots",
+        "begin": "session",
+        "claim": "claims",
+        "claims_table": "claims",
+        "exercise": "exercises",
+        "explore": "widgets",
+        "loss_curve": "plots",
+        "quiz": "quizzes",
+        "show": "plots",
+        "token_strip": "strips",
+        "use_style": "plots",
+    },
+)

@@ -1,0 +1,39 @@
+"""Every exercise of the course, by name."""
+
+from difflib import get_close_matches
+
+from course_lib.classroom.exercises.base import Exercise
+from course_lib.classroom.exercises.causal import AlibiBias, Perplexity, ShiftLabels, TopP
+from course_lib.classroom.exercises.masked import MacroF1, MaskTokens, UnigramLoss
+from course_lib.classroom.exercises.start import CountTargets
+from course_lib.runtime import CourseError
+
+EXERCISES: tuple[type[Exercise], ...] = (
+    CountTargets,
+    MaskTokens,
+    UnigramLoss,
+    MacroF1,
+    ShiftLabels,
+    TopP,
+    Perplexity,
+    AlibiBias,
+)
+
+
+def registered() -> dict[str, type[Exercise]]:
+    """All exercise classes by name, in the order in which the notebooks meet them."""
+    return {kind.name: kind for kind in EXERCISES}
+
+
+def exercise(name: str) -> Exercise:
+    """The exercise of that name; as a cell's last line it shows its prompt.
+
+    Raises:
+        CourseError: no such exercise; the message names the nearest one.
+    """
+    known = registered()
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
+        raise CourseError(f"No exercise {name!r}: {hint}")
+    return known[name]()

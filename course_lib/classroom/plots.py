@@ -1,0 +1,191 @@
+"""One plot style, one palette, and figures that come with words for those who cannot see them.
+
+The palette is Okabe and Ito's (2008), which stays distinct under the common kinds of colour
+blindness. A method keeps its colour through the whole course.
+"""
+
+import base64
+from collections.abc import Callable, Sequence
+from html import escape
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from course_lib.classroom.cards import Card, put
+
+if TYPE_CHECKING:
+    from course_lib.evaluation import Interval
+
+BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+SKY, AMBER, GREY, BLACK = "#56B4E9", "#E69F00", "#767676", "#1b1f24"
+
+COLORS = {
+    # objectives
+    "masked": BLUE,
+    "masked-static": SKY,
+    "left-only": AMBER,
+    "causal": ORANGE,
+    "span": GREEN,
+    "infilling": PINK,
+    # where a model started
+    "pretrained": BLUE,
+    "scratch": AMBER,
+    # positions
+    "learned": ORANGE,
+    "alibi": SKY,
+    # what a loss is held against
+    "unigram": GREY,
+    "bigram": GREY,
+    "baseline": GREY,
+    "floor": BLACK,
+    "live": BLACK,
+}
+
+History = Sequence[dict[str, float]]
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults to the course's style."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (7.2, 3.8),
+            "figure.dpi": 100,
+            "savefig.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "font.size": 11,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": "#e3e6e8",
+            "legend.frameon": False,
+            "lines.linewidth": 2.0,
+            "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PINK, SKY, AMBER]),
+        }
+    )
+
+
+def color_of(name: str) -> str:
+    """The colour of a method, or the given colour itself if it is none of the course's names."""
+    return COLORS.get(name, name)
+
+
+def picture(figure: Figure, alt: str) -> Card:
+    """Draw a figure into a card: an image with alternative text; closes the figure.
+
+    Raises:
+        ValueError: no alternative text.
+    """
+    if not alt.strip():
+        raise ValueError("a figure needs alternative text: say what it shows and what to see in it")
+    buffer = BytesIO()
+    # Without the Software entry the bytes do not change with matplotlib's version number alone.
+    figure.savefig(buffer, format="png", dpi=min(figure.dpi, 100), metadata={"Software": None})
+    plt.close(figure)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    html = f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}" style="max-width:100%">'
+    return Card(html, f"[figure] {alt}")
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure with its alternative text, then close it.
+
+    An `<img>` in HTML is the one form whose alternative text JupyterLab, Colab and the book all
+    keep; the plain-text face of the output is the same words.
+    """
+    put(picture(figure, alt))
+
+
+def loss_curve(
+    ax: Axes,
+    histories: Sequence[History],
+    label: str,
+    color: str,
+    live: History | None = None,
+) -> None:
+    """Draw recorded runs as mean and range over seeds, and the reader's own run on top.
+
+    `histories` holds one history a seed, each a list of entries with `loss` (nats per token) and
+    `tokens` (or `step`). Runs are compared at the entries they share. `color` is a method's name
+    ("masked") or a colour.
+    """
+    color = color_of(color)
+    key = _axis_key([*histories, *([live] if live else [])])
+    if histories:
+        xs, losses = _aligned(histories, key)
+        name = f"{label}, {len(histories)} seeds" if len(histories) > 1 else label
+        ax.plot(xs, losses.mean(axis=0), color=color, label=name)
+        if len(histories) > 1:
+            ax.fill_between(
+                xs, losses.min(axis=0), losses.max(axis=0), color=color, alpha=0.2, lw=0
+            )
+    if live:
+        xs, losses = _aligned([live], key)
+        name = f"{label}, your run" if histories else label
+        style = {"color": COLORS["live"], "ls": (0, (4, 2))} if histories else {"color": color}
+        ax.plot(xs, losses[0], lw=1.5, label=name, **style)
+    ax.set_xlabel("tokens seen" if key == "tokens" else "step")
+    ax.set_ylabel("loss (nats per token)")
+    ax.legend()
+
+
+def baseline(ax: Axes, value: float, label: str, color: str = "baseline") -> None:
+    """A horizontal line at `value`, named at its right end."""
+    color = color_of(color)
+    ax.axhline(value, color=color, ls="--", lw=1.2)
+    # In axis units across and data units up, so that the label stays at the edge.
+    ax.text(
+        0.995, value, label, color=color, ha="right", va="bottom", fontsize=9,
+        transform=ax.get_yaxis_transform(),
+    )  # fmt: skip
+
+
+def bars(
+    ax: Axes,
+    values: "dict[str, float | Interval]",
+    ylabel: str,
+    colors: dict[str, str] | None = None,
+) -> None:
+    """A bar for each name, with its interval drawn and its value written above.
+
+    A value is a number or an `Interval` (mean, low, high). `colors` maps a bar's name to a method
+    or colour; a bar whose own name is a method ("pretrained") needs none.
+    """
+    colors = colors or {}
+    top = max(getattr(value, "high", value) for value in values.values())
+    for place, (name, value) in enumerate(values.items()):
+        mean = getattr(value, "mean", value)
+        color = color_of(colors.get(name, COLORS.get(name, "baseline")))
+        ax.bar(place, mean, color=color, width=0.6)
+        high = getattr(value, "high", mean)
+        if high != mean:
+            reach = [[mean - value.low], [high - mean]]
+            ax.errorbar(place, mean, yerr=reach, color=BLACK, capsize=5, lw=1.4)
+        ax.text(place, high + 0.015 * top, f"{mean:.3g}", ha="center", va="bottom", fontsize=10)
+    ax.set_xticks(range(len(values)), list(values))
+    ax.set_ylabel(ylabel)
+    ax.grid(axis="x", visible=False)
+
+
+def figure_of(draw: Callable[..., None], *arguments: Any, **options: Any) -> Figure:
+    """A new figure with one set of axes, drawn on by `draw(ax, ...)`."""
+    figure, ax = plt.subplots()
+    draw(ax, *arguments, **options)
+    return figure
+
+
+def _axis_key(histories: Sequence[History]) -> str:
+    return "tokens" if all("tokens" in entry for run in histories for entry in run) else "step"
+
+
+def _aligned(histories: Sequence[History], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Points that every run logged, and the losses there, [runs, points]."""
+    runs = [{entry[key]: entry["loss"] for entry in run if "loss" in entry} for run in histories]
+    shared = sorted(set.intersection(*(set(run) for run in runs)))
+    if not shared:
+        raise ValueError("these runs were logged at different points: they share no entry")
+    return np.array(shared), np.array([[run[x] for x in shared] for run in runs])

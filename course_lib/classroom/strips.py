@@ -1,0 +1,75 @@
+"""A row of tokens as chips: what a model reads, what it must predict, how sure it is."""
+
+from collections.abc import Sequence
+from html import escape
+
+from course_lib.classroom.cards import Card
+from course_lib.classroom.plots import color_of
+
+NO_TARGET = -100  # the label that torch's cross-entropy skips
+
+
+def token_strip(
+    tokens: Sequence[str],
+    labels: Sequence[str | int | None] | None = None,
+    values: Sequence[float | None] | None = None,
+    color: str = "masked",
+) -> Card:
+    """Show a token row; below a token its target (`labels`) or a number (`values`).
+
+    Positions without a target (None or -100) stay plain; those with one get a coloured frame and
+    the target after an arrow, so that nothing hangs on colour alone. Values shade the chip from
+    pale (smallest) to strong (largest) and are written out.
+
+    Raises:
+        ValueError: labels or values of another length than the tokens, or both at once.
+    """
+    if labels is not None and values is not None:
+        raise ValueError("give labels or values, not both")
+    notes = labels if labels is not None else values if values is not None else [None] * len(tokens)
+    if len(notes) != len(tokens):
+        raise ValueError(f"{len(tokens)} tokens but {len(notes)} labels or values")
+    notes = [None if note is None or note == NO_TARGET else note for note in notes]
+    numbers = [note for note in notes if note is not None] if values is not None else []
+    scale = (min(numbers), max(numbers)) if numbers else None
+    chips = [
+        _chip(token, note, color_of(color), scale)
+        for token, note in zip(tokens, notes, strict=True)
+    ]
+    text = " ".join(_plain(t, n, scale) for t, n in zip(tokens, notes, strict=True))
+    row = "display:flex;flex-wrap:wrap;gap:4px;margin:0.4em 0;align-items:flex-start"
+    return Card(f'<div style="{row}">{"".join(chips)}</div>', text)
+
+
+def _plain(token: str, note: str | float | None, scale: tuple[float, float] | None) -> str:
+    if note is None:
+        return visible(token)
+    return f"{visible(token)}({note:.2f})" if scale else f"{visible(token)}(->{visible(note)})"
+
+
+def _chip(token: str, note: str | float | None, color: str, scale: tuple | None) -> str:
+    frame = color if note is not None else "#c8cdd2"
+    ground = f"{color}{_shade(note, scale)}" if note is not None and scale else "#ffffff"
+    below = ""
+    if note is not None:
+        words = f"{note:.2f}" if scale else f"→ {visible(note)}"
+        below = f'<div style="font-size:0.8em;color:#1b1f24">{escape(words)}</div>'
+    # A white ground under the shade keeps the dark text readable in a dark theme.
+    return (
+        f'<div style="border:2px solid {frame};border-radius:4px;background:#ffffff;'
+        f'text-align:center;font-family:monospace;color:#1b1f24">'
+        f'<div style="padding:2px 6px;background:{ground}">{escape(visible(token))}</div>'
+        f"{below}</div>"
+    )
+
+
+def _shade(value: float, scale: tuple[float, float]) -> str:
+    """Two hexadecimal digits of opacity, at most 60 % so that dark text stays readable."""
+    low, high = scale
+    share = (value - low) / (high - low) if high > low else 0.5
+    return f"{round(10 + share * 143):02x}"
+
+
+def visible(token: str | int) -> str:
+    """A token as a reader should see it: byte-level and sentencepiece blanks become "␣"."""
+    return str(token).replace("Ġ", "␣").replace("▁", "␣").replace("Ċ", "⏎").replace(" ", "␣")

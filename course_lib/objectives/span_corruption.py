@@ -1,0 +1,101 @@
+"""Span corruption (T5): cut out spans, leave a sentinel for each, write the spans out.
+
+    text    The cat sat on the mat
+    input   The cat <x> on the <y> </s>
+    target  <x> sat <y> mat        </s>
+
+Raffel et al. 2020, section 3.3.4. The mask always begins with a clean span and ends with a noise
+span, as in T5's own code, which has a pleasant consequence: the target is the same operation as
+the input with the roles of clean and noise exchanged.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import BoolTensor, LongTensor, Tensor
+from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True, eq=False)
+class SpanCorruption:
+    """Corrupt `rate` of each row's tokens in spans of `mean_span` tokens on average.
+
+    Exactly `round(length * rate)` tokens are noise, in `round(noise / mean_span)` spans, in every
+    row; so all rows keep one length and need no padding.
+    """
+
+    sentinel_ids: LongTensor
+    end_id: int
+    rate: float = 0.15
+    mean_span: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:
+            raise ValueError(f"rate is the share of noise tokens, in (0, 1), not {self.rate}")
+        if self.mean_span < 1:
+            raise ValueError(f"mean_span is at least 1 token, not {self.mean_span}")
+
+    @classmethod
+    def from_tokenizer(
+        cls, tokenizer: PreTrainedTokenizerFast, *, rate: float = 0.15, mean_span: float = 3.0
+    ) -> Self:
+        """Read sentinels `<extra_id_0>`, `<extra_id_1>`, ... and the end token off a tokenizer.
+
+        Raises:
+            ValueError: the tokenizer has no sentinels.
+        """
+        names = (f"<extra_id_{i}>" for i in range(100))
+        vocabulary = tokenizer.get_vocab()
+        sentinels = [vocabulary[name] for name in names if name in vocabulary]
+        if not sentinels:
+            raise ValueError(
+                "span corruption needs a tokenizer with sentinels <extra_id_0>, ..., as t5's has"
+            )
+        return cls(torch.tensor(sentinels), tokenizer.eos_token_id, rate, mean_span)
+
+    def __call__(self, blocks: LongTensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return `input_ids` `[batch, clean + spans + 1]`, `labels` `[batch, noise + spans + 1]`.
+
+        Raises:
+            ValueError: a row needs more spans than there are sentinels, or has under 2 tokens.
+        """
+        noise = self.noise_mask(*blocks.shape, generator)
+        return {
+            "input_ids": self._collapse(blocks, noise),
+            "labels": self._collapse(blocks, ~noise),
+        }
+
+    def noise_mask(self, batch: int, length: int, generator: torch.Generator) -> BoolTensor:
+        """Which tokens are noise: `[batch, length]`, clean and noise spans taking turns."""
+        if length < 2:
+            raise ValueError(f"a row needs a clean and a noise token, so 2 or more, not {length}")
+        noise = min(max(round(length * self.rate), 1), length - 1)
+        spans = min(max(round(noise / self.mean_span), 1), noise, length - noise)
+        if spans > len(self.sentinel_ids):
+            raise ValueError(
+                f"{length} tokens need {spans} sentinels and the tokenizer has "
+                f"{len(self.sentinel_ids)}: use shorter rows or longer spans"
+            )
+        clean_lengths = _segment(batch, length - noise, spans, generator)
+        noise_lengths = _segment(batch, noise, spans, generator)
+        lengths = torch.stack([clean_lengths, noise_lengths], dim=2).flatten(1)
+        ends = lengths.cumsum(dim=1)
+        # Position p lies in the span whose number is how many spans end at or before p.
+        span = torch.searchsorted(ends, torch.arange(length).repeat(batch, 1), right=True)
+        return span % 2 == 1
+
+    def _collapse(self, blocks: LongTensor, hidden: BoolTensor) -> LongTensor:
+        """Replace each hidden span by the next sentinel and close with the end token."""
+        before = torch.nn.functional.pad(hidden, (1, 0))[:, :-1]
+        first = hidden & ~before
+        sentinel = self.sentinel_ids[(first.cumsum(dim=1) - 1).clamp(min=0)]
+        kept = torch.where(first, sentinel, blocks)[first | ~hidden].view(len(blocks), -1)
+        return torch.nn.functional.pad(kept, (0, 1), value=self.end_id)
+
+
+def _segment(batch: int, items: int, parts: int, generator: torch.Generator) -> LongTensor:
+    """Cut `items` into `parts` non-empty lengths, uniformly among all ways: `[batch, parts]`."""
+    cuts = torch.rand(batch, items - 1, generator=generator).argsort(dim=1)[:, : parts - 1] + 1
+    edges = torch.nn.functional.pad(cuts.sort(dim=1).values, (1, 0), value=0)
+    return torch.nn.functional.pad(edges, (0, 1), value=items).diff(dim=1)

@@ -1,0 +1,101 @@
+"""Guards `begin`: what it prints, returns, refuses and leaves alone.
+
+pytest tests/classroom/test_session.py
+"""
+
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from course_lib.classroom import begin, session
+from course_lib.runtime import CourseError
+
+NOTEBOOK = "00_start_here"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch):
+    monkeypatch.setattr(session, "_current", None)
+    for name in ("COURSE_BUDGET", "COURSE_TRACK", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_it_returns_the_sizes_of_the_budget_and_prints_one_block(capsys):
+    course = begin(NOTEBOOK, budget="smoke")
+    printed = capsys.readouterr().out
+    assert (course.budget, course.track, course.seed) == ("smoke", "offline", 0)
+    assert isinstance(course.steps, int)
+    assert course.device.type in printed
+    assert len(printed.splitlines()) == 5
+    assert session.current_budget() == "smoke"
+
+
+def test_the_budget_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("COURSE_BUDGET", "gpu")
+    assert begin(NOTEBOOK).budget == "gpu"
+
+
+def test_an_unknown_size_is_an_attribute_error_that_lists_the_known_ones():
+    with pytest.raises(AttributeError, match="steps"):
+        _ = begin(NOTEBOOK, budget="cpu").stepz
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": "huge"}, "Unknown budget 'huge'"),
+        ({"track": "online"}, "Unknown track 'online'"),
+        ({"track": "hub"}, "no hub track yet"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(options, message):
+    with pytest.raises(CourseError, match=message) as caught:
+        begin(NOTEBOOK, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_track_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("COURSE_TRACK", "hub")
+    with pytest.raises(CourseError, match="hub track"):
+        begin(NOTEBOOK)
+
+
+def test_it_seeds_every_global_generator():
+    begin(NOTEBOOK, budget="smoke")
+    first = random.random(), torch.rand(1).item()
+    begin(NOTEBOOK, budget="smoke")
+    assert (random.random(), torch.rand(1).item()) == first
+
+
+def test_in_a_fresh_process_it_goes_offline_and_imports_nothing_slow():
+    code = (
+        "import sys, os, course_lib.classroom as c\n"
+        f"c.begin({NOTEBOOK!r}, budget='smoke')\n"
+        "import huggingface_hub.constants as h\n"
+        "assert h.HF_HUB_OFFLINE\n"
+        "slow = {'evaluate', 'lm_eval', 'peft', 'datasets', 'sklearn', 'scipy.stats'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
+        "from transformers.utils import logging\n"
+        "assert not logging.is_progress_bar_enabled()\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_the_package_exports_functions_whatever_was_imported_first():
+    import importlib
+
+    import course_lib.classroom as classroom
+
+    for name in classroom.__all__:
+        importlib.import_module("course_lib.classroom.session")
+        assert not hasattr(getattr(classroom, name), "__path__"), name
+        assert type(getattr(classroom, name)).__name__ != "module", name

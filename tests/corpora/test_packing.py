@@ -1,0 +1,123 @@
+"""Guards the way from documents to rows: nothing lost, nothing added, boundaries marked.
+
+Run: pytest tests/corpora/test_packing.py
+"""
+
+from itertools import chain
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from course_lib.corpora import FAMILIES, count_bytes, pack, pad_documents, train_tokenizer
+from course_lib.corpora.packing import encode
+from course_lib.runtime import CourseError
+
+TEXTS = [
+    f"The {animal} sat on the {thing}. It was the {number}th time, and {animal}s like a {thing}."
+    for number, (animal, thing) in enumerate(
+        (animal, thing)
+        for animal in ("cat", "dog", "heron", "badger", "otter", "goose", "mole", "newt")
+        for thing in ("mat", "chair", "table", "shelf", "stone", "basket", "window", "garden")
+    )
+]
+BOUNDARIES = {"bert": ("[CLS]", "[SEP]"), "t5": (None, "</s>"), "gpt2": ("<|endoftext|>", None)}
+BOUNDARIES |= {"roberta": ("<s>", "</s>"), "bart": ("<s>", "</s>")}
+BOUNDARIES |= {"gpt3": BOUNDARIES["gpt2"], "bloom": BOUNDARIES["gpt2"]}
+SIZES = {"bert": 200, "t5": 430}
+
+documents = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp"]), min_size=1),
+    min_size=1,
+    max_size=8,
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizers():
+    return {f: train_tokenizer(f, TEXTS, SIZES.get(f, 300)) for f in FAMILIES}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(texts=documents, length=st.integers(2, 40))
+@settings(max_examples=30, deadline=None)
+def test_rows_are_the_stream_of_documents_cut(tokenizers, family, texts, length):
+    tokenizer = tokenizers[family]
+    texts = [*texts, "The cat sat on the mat." * 5]
+    encodings = (tokenizer(text, split_special_tokens=True)["input_ids"] for text in texts)
+    stream = list(chain.from_iterable(encodings))
+    rows = pack(texts, tokenizer, length)
+    assert rows.dtype == torch.long
+    assert rows.shape == (len(stream) // length, length)
+    assert rows.flatten().tolist() == stream[: rows.numel()]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_document_is_marked_in_the_rows(tokenizers, family):
+    tokenizer = tokenizers[family]
+    stream = pack(TEXTS, tokenizer, 2).flatten().tolist()
+    for mark in filter(None, BOUNDARIES[family]):
+        marks = stream.count(tokenizer.convert_tokens_to_ids(mark))
+        assert abs(marks - len(TEXTS)) <= 1  # the last may be cut off
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_mark_spelled_out_in_a_text_is_no_boundary(tokenizers, family):
+    tokenizer = tokenizers[family]
+    (honest,) = encode(["cat"], tokenizer)
+    marks = set(tokenizer.all_special_ids)
+    spelled = "cat" + "".join(tokenizer.all_special_tokens)
+    (ids,) = encode([spelled], tokenizer)
+    found = sum(i in marks - {tokenizer.unk_token_id} for i in ids)
+    assert found == sum(i in marks for i in honest)
+    # and reading marks on purpose still works afterwards
+    assert tokenizer(tokenizer.pad_token, add_special_tokens=False)["input_ids"] == [
+        tokenizer.pad_token_id
+    ]
+
+
+def test_packing_wants_enough_text(tokenizers):
+    with pytest.raises(CourseError, match=r"less than one row of 512.*load more documents"):
+        pack(["cat"], tokenizers["gpt2"], 512)
+    with pytest.raises(CourseError, match="0 documents"):
+        pack([], tokenizers["gpt2"], 8)
+    with pytest.raises(ValueError, match="at least 2"):
+        pack(TEXTS, tokenizers["gpt2"], 1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padded_rows_hold_whole_documents_with_their_end(tokenizers, family):
+    tokenizer = tokenizers[family]
+    batch = pad_documents(TEXTS, tokenizer, 128)
+    assert batch["input_ids"].shape == batch["attention_mask"].shape == (len(TEXTS), 128)
+    for text, ids, mask in zip(TEXTS, batch["input_ids"], batch["attention_mask"], strict=True):
+        kept = ids[: int(mask.sum())]
+        assert (ids[len(kept) :] == tokenizer.pad_token_id).all()
+        assert mask.tolist() == [1] * len(kept) + [0] * (128 - len(kept))
+        (expected,) = encode([text], tokenizer)
+        end = [tokenizer.eos_token_id] if BOUNDARIES[family][1] is None else []
+        assert kept.tolist() == expected + end
+
+
+def test_an_empty_document_is_still_begun_and_ended(tokenizers):
+    tokenizer = tokenizers["gpt2"]
+    batch = pad_documents([""], tokenizer, 4)
+    assert batch["input_ids"][0, :2].tolist() == [tokenizer.eos_token_id] * 2
+    assert batch["attention_mask"].sum() == 2
+
+
+def test_long_documents_are_refused_or_cut_and_counted(tokenizers):
+    texts = ["cat", *TEXTS[:3]]
+    with pytest.raises(CourseError, match=r"3 of 4 documents are longer than 8.*truncate=True"):
+        pad_documents(texts, tokenizers["gpt2"], 8)
+    with pytest.warns(UserWarning, match="3 of 4 documents .* were cut"):
+        batch = pad_documents(texts, tokenizers["gpt2"], 8, truncate=True)
+    assert batch["input_ids"].shape == (4, 8)
+    with pytest.raises(CourseError, match="No documents"):
+        pad_documents([], tokenizers["gpt2"], 8)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"))))
+def test_bytes_are_those_of_utf_8(texts):
+    assert count_bytes(texts) == len("".join(texts).encode())

@@ -1,0 +1,84 @@
+"""Guards `make`: what its help lists, and one clear line where Python is too old.
+
+pytest tests/setup/test_makefile.py
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGETS = ("lab", "test", "check", "book", "notebooks", "runs", "bench", "gpu", "clean", "help")
+COMMANDS = ("sh", "sed", "awk", "id", "touch", "rm")
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def make(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run make as a reader does, not as part of the make that may run this test."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    return subprocess.run(
+        [shutil.which("make"), *arguments],
+        cwd=cwd,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_make_alone_lists_the_targets():
+    listed = make(cwd=ROOT).stdout
+    assert all(f"make {target} " in listed for target in TARGETS)
+
+
+@pytest.fixture
+def clone(tmp_path) -> Path:
+    """A copy with a PATH that holds one fake Python, which the tests make old or new."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "bin").mkdir()
+    for name in COMMANDS:
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name))
+    return tmp_path
+
+
+def put_python(clone: Path, name: str, script: str) -> None:
+    path = clone / "bin" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_an_old_python_is_one_clear_line(clone):
+    put_python(clone, "python3", "exit 1")
+    result = make("lab", cwd=clone, PATH=str(clone / "bin"))
+    assert result.returncode != 0
+    assert "The course needs Python 3.11 or newer" in result.stderr.splitlines()[0]
+    assert not (clone / ".venv").exists()
+
+
+def test_the_environment_is_made_once_and_again_when_the_lock_changes(clone):
+    fake = (
+        'echo "$@" >> log; case "$*" in *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;; esac'
+    )
+    (clone / "bin" / "mkdir").symlink_to(shutil.which("mkdir"))
+    (clone / "bin" / "cp").symlink_to(shutil.which("cp"))
+    put_python(clone, "python3.11", fake)
+
+    def calls() -> str:
+        (clone / "log").write_text("")
+        assert make("runs", cwd=clone, PATH=str(clone / "bin")).returncode == 0
+        return (clone / "log").read_text()
+
+    first = calls()
+    assert "-m venv .venv" in first
+    assert "-r requirements.lock" in first
+    assert "--no-deps --no-build-isolation -e ." in first
+    assert calls() == "-m course_lib runs\n"
+    later = (clone / ".venv" / ".ready").stat().st_mtime + 10
+    os.utime(clone / "requirements.lock", (later, later))
+    again = calls()
+    assert "-r requirements.lock" in again
+    assert "-m venv" not in again

@@ -1,0 +1,111 @@
+"""Training runs of a second or less, and functions that a child process can be told to run."""
+
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from safetensors.torch import save_file
+from tiny import FAMILY_OF, packed_rows, tiny_model, word_tokenizer
+from torch import nn
+
+from course_lib.objectives import make_objective
+from course_lib.training import Optimization, fit
+from course_lib.training.data import Batches
+
+LENGTH = 24
+HEAVY = [
+    "course_lib.training.loop",
+    "course_lib.training.data",
+    "course_lib.models.families",
+    "course_lib.objectives.choose",
+]
+
+
+def small(**changes: object) -> Optimization:
+    """Eight steps; checkpoints at 2, 4, 6; entries of the history in between."""
+    usual = {"steps": 8, "batch": 8, "warmup": 2, "log_every": 3, "checkpoint_every": 2}
+    return Optimization(**usual | {"precision": "no", "seed": 3} | changes)
+
+
+def batches(objective: str, batch: int = 8) -> Batches:
+    """Batches of synthetic rows under an objective; 40 rows, so an epoch ends after five steps."""
+    family = FAMILY_OF[objective]
+    rows = packed_rows(family, 40, LENGTH, "training")
+    return Batches(rows, make_objective(objective, word_tokenizer(family)), batch, seed=3)
+
+
+def model_for(objective: str, dropout: float = 0.1) -> nn.Module:
+    return tiny_model(FAMILY_OF[objective], length=LENGTH, dropout=dropout)
+
+
+def trained(
+    objective: str, *, folder: Path | None = None, dropout: float = 0.1, **changes: object
+) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+    """The weights and the history after training, resumed if the folder has checkpoints."""
+    model = model_for(objective, dropout)
+    history = fit(model, batches(objective), small(**changes), folder=folder)
+    return model.state_dict(), history
+
+
+def assert_same(found: tuple, expected: tuple) -> None:
+    """Weights bit for bit, and the whole history."""
+    for (name, one), other in zip(expected[0].items(), found[0].values(), strict=True):
+        assert torch.equal(one, other), f"{name} differs"
+    assert found[1] == expected[1]
+
+
+def in_child(target: Callable, *arguments: object) -> BaseProcess:
+    """Start a function in a process of its own; torch is imported once for all of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(HEAVY)
+    child = context.Process(target=target, args=arguments)
+    child.start()
+    return child
+
+
+def train_and_be_killed(objective: str, folder: Path, step: int) -> None:
+    """Train until the batch of a step is asked for; then nothing is cleaned up."""
+    torch.set_num_threads(1)
+    source = batches(objective)
+
+    def batch_at(number: int) -> dict[str, torch.Tensor]:
+        if number == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return source(number)
+
+    fit(model_for(objective), batch_at, small(), folder=folder)
+
+
+def train_as_one_of(
+    processes: int, rank: int, port: int, file: Path, objective: str, changes: dict
+) -> None:
+    """Be one process of a data-parallel run; the first one writes the weights."""
+    torch.set_num_threads(1)
+    os.environ |= {
+        "WORLD_SIZE": str(processes),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "CUDA_VISIBLE_DEVICES": "",
+        "ACCELERATE_USE_CPU": "true",
+    }
+    model = model_for(objective, dropout=0.0).double()
+    history = fit(model, batches(objective), small(checkpoint_every=0, **changes))
+    assert PartialState().num_processes == processes
+    if rank == 0:
+        weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+        losses = torch.tensor([entry["loss"] for entry in history], dtype=torch.float64)
+        save_file(weights | {"losses": losses}, file)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
