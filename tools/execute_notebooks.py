@@ -16,12 +16,15 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from normalize import clear, normalize
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CELL_TIMEOUT = 1800  # seconds; a guard against a cell that hangs, not a bar
+# Sockets in the file system: two kernels that start at the same time can take the same TCP port.
+KERNEL = Config(KernelManager={"transport": "ipc"})
 
 
 def find_notebooks(folder: Path, names: list[str]) -> list[Path]:
@@ -48,6 +51,7 @@ def execute(path: Path) -> str:
         notebook,
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
+        config=KERNEL,
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},

@@ -24,8 +24,9 @@ def load(
       percent of their *modules*.
     - "hub:<id>", "hub:<id>:<config>", "hub:<id>@<revision>": a data set of the Hugging Face hub.
 
-    Real text comes in an order shuffled by `seed`, and `documents` keeps the first of it; which
-    split a document is in does not depend on the seed.
+    Real text also has the columns `id`, `title` and `unit` (the country, the module). It comes in
+    an order shuffled by `seed`, and `documents` keeps the first of it; which split a document is
+    in does not depend on the seed.
 
     Raises:
         CourseError: unknown name or split, a package that is not installed, no such data set,

@@ -78,8 +78,10 @@ def pad_documents(
 
     Raises:
         CourseError: a document is longer than `length`, unless `truncate` is set (then the
-            documents are cut, and a warning says how many); no documents.
+            documents are cut, and a warning says how many); no documents; no padding token.
     """
+    if tokenizer.pad_token_id is None:
+        raise CourseError("This tokenizer has no padding token: set tokenizer.pad_token first.")
     documents = [_closed(ids, tokenizer) for ids in encode(texts, tokenizer)]
     if not documents:
         raise CourseError("No documents to pad: load at least one.")
@@ -102,6 +104,6 @@ def pad_documents(
 
 
 def _closed(ids: list[int], tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    ends = {tokenizer.eos_token_id, tokenizer.sep_token_id} - {None}
-    starts_only = len(ids) < 2 or ids[-1] not in ends
-    return [*ids, tokenizer.eos_token_id] if starts_only else ids
+    one_mark = tokenizer.bos_token_id is not None
+    one_mark &= tokenizer.bos_token_id == tokenizer.eos_token_id  # begins the next, ends this
+    return [*ids, tokenizer.eos_token_id] if one_mark else ids

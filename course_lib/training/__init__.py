@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "learning_rate_at": "optimizer",
         "load_records": "records",
         "make_optimizers": "optimizer",
+        "fresh_model": "pretraining",
         "prepare": "data",
         "record": "records",
         "train": "pretraining",

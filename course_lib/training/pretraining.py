@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from course_lib.models import build
 from course_lib.models.likelihood import loss_sum
@@ -43,7 +44,7 @@ def train(
     refuse_foreign(place)
     started = time.perf_counter()
     prepared = prepare(recipe)
-    model = fresh_model(recipe, prepared)
+    model = fresh_model(recipe, prepared.tokenizer)
     checkpoints = place.with_name(f"{place.name}-checkpoints")
     history = fit(
         model,
@@ -67,12 +68,12 @@ def run_folder(recipe: Recipe) -> Path:
     return cache_path("runs", f"{recipe.name}-{recipe.digest()}-{code_digest()}")
 
 
-def fresh_model(recipe: Recipe, prepared: Prepared) -> nn.Module:
+def fresh_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """The recipe's model before training; its weights are a function of the seed."""
     torch.manual_seed(seed_of(recipe.seed, "weights"))
     return build(
         recipe.family,
-        prepared.tokenizer,
+        tokenizer,
         width=recipe.width,
         layers=recipe.layers,
         heads=recipe.heads,

@@ -3,6 +3,7 @@
 Run: pytest tests/corpora/test_packing.py
 """
 
+import copy
 from itertools import chain
 
 import pytest
@@ -100,11 +101,17 @@ def test_padded_rows_hold_whole_documents_with_their_end(tokenizers, family):
         assert kept.tolist() == expected + end
 
 
-def test_an_empty_document_is_still_begun_and_ended(tokenizers):
-    tokenizer = tokenizers["gpt2"]
-    batch = pad_documents([""], tokenizer, 4)
-    assert batch["input_ids"][0, :2].tolist() == [tokenizer.eos_token_id] * 2
-    assert batch["attention_mask"].sum() == 2
+@pytest.mark.parametrize(("family", "tokens"), [("gpt2", 2), ("bert", 2), ("bart", 2), ("t5", 1)])
+def test_an_empty_document_is_still_ended_once(tokenizers, family, tokens):
+    batch = pad_documents([""], tokenizers[family], 4)
+    assert batch["attention_mask"].sum() == tokens
+
+
+def test_padding_wants_a_padding_token(tokenizers):
+    tokenizer = copy.deepcopy(tokenizers["gpt2"])
+    tokenizer.pad_token = None
+    with pytest.raises(CourseError, match="no padding token"):
+        pad_documents(["cat"], tokenizer, 8)
 
 
 def test_long_documents_are_refused_or_cut_and_counted(tokenizers):

@@ -1,4 +1,4 @@
-"""Guards `make notebooks`: the same notebook gives the same bytes, and a failing one is not written.
+"""Guards `make notebooks`: the same bytes each time, and nothing written when a cell fails.
 
 pytest tests/notebooks/test_execution.py
 """

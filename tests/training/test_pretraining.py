@@ -104,7 +104,9 @@ def test_seeds_differ_in_weights_order_and_masks_but_answer_the_same_questions()
     for a, b in zip(one.validation, other.validation, strict=True):
         assert torch.equal(a["input_ids"], b["input_ids"])
         assert torch.equal(a["labels"], b["labels"])
-    models = [fresh_model(recipe_for("masked", seed=s), one).state_dict() for s in (0, 0, 1)]
+    models = [
+        fresh_model(recipe_for("masked", seed=s), one.tokenizer).state_dict() for s in (0, 0, 1)
+    ]
     for name in models[0]:
         assert torch.equal(models[0][name], models[1][name])
     assert any(not torch.equal(models[0][name], models[2][name]) for name in models[0])
@@ -113,7 +115,7 @@ def test_seeds_differ_in_weights_order_and_masks_but_answer_the_same_questions()
 def test_validation_weighs_targets_and_not_batches():
     recipe = recipe_for("masked")
     prepared = data.prepare(recipe)
-    model = fresh_model(recipe, prepared).eval()
+    model = fresh_model(recipe, prepared.tokenizer).eval()
     losses = []
     for batch in prepared.validation:
         logits = model(input_ids=batch["input_ids"]).logits.detach()

@@ -1,0 +1,236 @@
+"""The recorded experiments of the notebooks: which recipes, how many seeds, what is measured.
+
+`make runs` makes those that are missing. A notebook takes its live recipe from here too, with a
+seed of its own, so the reader's run is one more of the recorded kind.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from course_lib.corpora import World, load, pack
+from course_lib.corpora.world.tasks import TAGS, cloze, completions, entities, sentiment
+from course_lib.evaluation import (
+    cloze_accuracy,
+    document_losses,
+    is_one_token,
+    loss_by_position,
+    sequence_log_prob,
+)
+from course_lib.finetuning import EntityTask, SentimentTask, fine_tune
+from course_lib.runtime import seed_of
+from course_lib.training import Optimization, Recipe, Run, Study, fresh_model
+
+SEEDS = range(5)
+LIVE_SEED = 100  # of the reader's own runs: not among the recorded ones
+SHOTS = (0, 1, 2, 4)
+TEST_EXAMPLES = 1000  # of labelled tasks and cloze sentences; drawn with seed 1, training with 0
+
+MASKED_WORLD = Recipe(
+    name="bert-world",
+    family="bert",
+    corpus="world",
+    rate=0.3,
+    heads=4,
+    length=64,
+    steps=2000,
+    batch=32,
+    evaluate_every=200,
+)
+MASKED_FACTBOOK = MASKED_WORLD.replace(name="bert-factbook", corpus="factbook", steps=3000)
+FEW_DOCUMENTS = 150  # so few that 2,000 steps read each of them dozens of times
+CAUSAL_WORLD = Recipe(
+    name="gpt2-world",
+    family="gpt2",
+    corpus="world",
+    heads=4,
+    length=64,
+    steps=2000,
+    batch=16,
+    evaluate_every=200,
+)
+CAUSAL_FACTBOOK = CAUSAL_WORLD.replace(name="gpt2-factbook", corpus="factbook", steps=1500)
+ALIBI_FACTBOOK = CAUSAL_FACTBOOK.replace(name="bloom-factbook", family="bloom")
+
+FINE_TUNING = Optimization(steps=200, batch=16, learning_rate=1e-3, warmup=20)
+
+
+def top_margin(log_probs: torch.Tensor, answer: int) -> float:
+    """Log-probability of a token minus that of the likeliest other: above 0 if it comes first."""
+    others = log_probs.clone()
+    others[answer] = -math.inf
+    return float(log_probs[answer] - others.max())
+
+
+@torch.no_grad()
+def mat_margin_masked(run: Run) -> float:
+    """How far "mat" is ahead in "The cat sat on the [MASK].", in nats."""
+    tokenizer = run.tokenizer
+    batch = tokenizer(f"The cat sat on the {tokenizer.mask_token}.", return_tensors="pt")
+    place = batch["input_ids"][0].tolist().index(tokenizer.mask_token_id)
+    logits = run.model.eval()(**batch).logits[0, place]
+    return top_margin(logits.log_softmax(dim=-1), tokenizer.convert_tokens_to_ids("mat"))
+
+
+@torch.no_grad()
+def mat_margin_causal(run: Run) -> float:
+    """How far " mat" is ahead after "The cat sat on the", in nats, by its first token."""
+    ids = run.tokenizer("The cat sat on the", return_tensors="pt")["input_ids"]
+    answer = run.tokenizer(" mat", add_special_tokens=False)["input_ids"][0]
+    logits = run.model.eval()(input_ids=ids).logits[0, -1]
+    return top_margin(logits.log_softmax(dim=-1), answer)
+
+
+def cloze_by_side(run: Run) -> dict[str, float]:
+    """Accuracy on facts of the world, by the side of the gap that the subject stands on."""
+    rows = cloze(World(), TEST_EXAMPLES, seed=1)
+    mask, scores = run.tokenizer.mask_token, {}
+    for side in ("left", "right"):
+        chosen = [(r["text"].format(mask), r["answer"]) for r in rows if r["evidence"] == side]
+        chosen = [pair for pair in chosen if is_one_token(run.tokenizer, *pair)]
+        texts, answers = zip(*chosen, strict=True)
+        scores[f"cloze_{side}"] = cloze_accuracy(run.model, run.tokenizer, texts, answers)
+    return scores
+
+
+def label_tasks(run: Run, seed: int, examples: int = 200) -> dict[str, float]:
+    """Macro F1 on sentiment and entities from a few examples: pre-trained and from scratch.
+
+    Both start from the same architecture and see the same examples in the same order; the
+    examples, too, are drawn by `seed`.
+    """
+    world, scores = World(), {}
+    tasks = {
+        "sentiment": (SentimentTask(), sentiment),
+        "entities": (EntityTask(len(TAGS)), entities),
+    }
+    bodies = {"pretrained": run.model, "scratch": fresh_model(run.recipe, run.tokenizer)}
+    settings = Optimization(**FINE_TUNING.__dict__ | {"seed": seed})
+    for name, (task, draw) in tasks.items():
+        train, test = draw(world, examples, seed=1000 + seed), draw(world, TEST_EXAMPLES, seed=1)
+        for start, body in bodies.items():
+            scores[f"{name}_{start}"] = fine_tune(body, run.tokenizer, task, train, test, settings)
+    return scores
+
+
+def measure_masked_world(run: Run) -> dict[str, float]:
+    """Cloze by side, the cat's place and, where both sides are seen, the labelled tasks."""
+    scores = cloze_by_side(run) | {"mat_margin": mat_margin_masked(run)}
+    if run.recipe.attention == "both":
+        scores |= label_tasks(run, run.recipe.seed)
+    return scores
+
+
+def measure_nothing_more(run: Run) -> dict[str, float]:
+    """Only what training logs: the validation loss at the end."""
+    return {"validation_loss": run.validation_loss}
+
+
+def floor_gap(run: Run, documents: int = 1000) -> dict[str, float]:
+    """Loss per token on whole held-out documents of the world, and the entropy of the same."""
+    world = World()
+    texts = load("world", "test", documents=documents)["text"]
+    losses = document_losses(run.model, run.tokenizer, texts)
+    tokens = losses["tokens"].sum()
+    return {
+        "loss": losses["nats"].sum() / tokens,
+        "floor": -sum(map(world.log_prob, texts)) / tokens,
+    }
+
+
+def shots_accuracy(run: Run, examples: int = 200) -> dict[str, float]:
+    """Share of prompts where the right one of an animal's four facts is the likeliest."""
+    scores = {}
+    for shots in SHOTS:
+        rows = completions(World(), examples, seed=1, shots=shots)
+        hits = 0
+        for row in rows:
+            choices = {
+                choice: sequence_log_prob(run.model, run.tokenizer, row["prompt"], f" {choice}.")
+                for choice in row["choices"]
+            }
+            hits += max(choices, key=choices.get) == row["answer"]
+        scores[f"shots_{shots}"] = hits / len(rows)
+    return scores
+
+
+def measure_causal_world(run: Run) -> dict[str, float]:
+    """The gap to the floor, the cat's place, and accuracy by the number of examples shown."""
+    return floor_gap(run) | {"mat_margin": mat_margin_causal(run)} | shots_accuracy(run)
+
+
+def with_longer_table(run: Run, length: int) -> torch.nn.Module:
+    """The run's model, able to read `length` tokens.
+
+    BLOOM's ALiBi needs nothing. GPT-2's table of positions gets new rows, as untrained as its
+    own were at the beginning: nothing was learned there, which is the point.
+    """
+    if run.recipe.family == "bloom":
+        return run.model
+    torch.manual_seed(seed_of("longer table"))
+    longer = fresh_model(run.recipe.replace(length=length), run.tokenizer)
+    state = run.model.state_dict()
+    table = longer.transformer.wpe.weight.detach().clone()
+    table[: run.recipe.length] = state["transformer.wpe.weight"]
+    longer.load_state_dict(state | {"transformer.wpe.weight": table})
+    return longer.eval()
+
+
+LONGER = 4  # times the training length
+
+
+def measure_positions(run: Run) -> dict[str, object]:
+    """Loss at each position of rows four times as long as those of training."""
+    length = LONGER * run.recipe.length
+    blocks = pack(load(run.recipe.corpus, "validation")["text"], run.tokenizer, length)[:256]
+    losses = loss_by_position(with_longer_table(run, length), blocks).mean
+    inside, beyond = losses[: run.recipe.length - 1], losses[run.recipe.length - 1 :]
+    return {
+        "first": float(inside[:4].mean()),
+        "last": float(inside[-16:].mean()),
+        "beyond": float(beyond.mean()),
+        "by_position": [round(value, 4) for value in losses.tolist()],
+    }
+
+
+def _seeds(recipe: Recipe) -> list[Recipe]:
+    return [recipe.replace(seed=seed) for seed in SEEDS]
+
+
+def _study(
+    name: str, recipes: list[Recipe], measure: Callable[[Run], dict], tolerance: float
+) -> Study:
+    return Study(name, tuple(r for recipe in recipes for r in _seeds(recipe)), measure, tolerance)
+
+
+STUDIES = {
+    study.name: study
+    for study in (
+        _study(
+            "masked-world",
+            [MASKED_WORLD, MASKED_WORLD.replace(name="bert-left-world", attention="left")],
+            measure_masked_world,
+            tolerance=0.15,
+        ),
+        _study("masked-factbook", [MASKED_FACTBOOK], measure_nothing_more, tolerance=0.15),
+        _study(
+            "masking-static-dynamic",
+            [
+                MASKED_FACTBOOK.replace(
+                    name=f"bert-{objective}", objective=objective, documents=FEW_DOCUMENTS
+                )
+                for objective in ("masked", "masked-static")
+            ],
+            measure_nothing_more,
+            tolerance=0.15,
+        ),
+        _study("causal-world", [CAUSAL_WORLD], measure_causal_world, tolerance=0.15),
+        _study(
+            "causal-positions",
+            [CAUSAL_FACTBOOK, ALIBI_FACTBOOK],
+            measure_positions,
+            tolerance=0.15,
+        ),
+    )
+}
