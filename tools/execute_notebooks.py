@@ -16,15 +16,12 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from traitlets.config import Config
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from normalize import clear, normalize
+from patient_kernel import PatientKernelManager
+
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CELL_TIMEOUT = 1800  # seconds; a guard against a cell that hangs, not a bar
-# Sockets in the file system: two kernels that start at the same time can take the same TCP port.
-KERNEL = Config(KernelManager={"transport": "ipc"})
 
 
 def find_notebooks(folder: Path, names: list[str]) -> list[Path]:
@@ -51,7 +48,7 @@ def execute(path: Path) -> str:
         notebook,
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
-        config=KERNEL,
+        kernel_manager_class=PatientKernelManager,
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},

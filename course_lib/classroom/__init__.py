@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "claims_table": "claims",
         "exercise": "exercises",
         "explore": "widgets",
+        "held_out": "plots",
         "loss_curve": "plots",
         "quiz": "quizzes",
         "show": "plots",

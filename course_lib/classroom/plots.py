@@ -133,6 +133,15 @@ def loss_curve(
     ax.legend()
 
 
+def held_out(history: History) -> list[dict[str, float]]:
+    """The entries of a history with a validation loss, which becomes their `loss`."""
+    return [
+        {"step": entry["step"], "loss": entry["validation_loss"]}
+        for entry in history
+        if "validation_loss" in entry
+    ]
+
+
 def baseline(ax: Axes, value: float, label: str, color: str = "baseline") -> None:
     """A horizontal line at `value`, named at its right end."""
     color = color_of(color)

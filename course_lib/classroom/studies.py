@@ -6,10 +6,12 @@ seed of its own, so the reader's run is one more of the recorded kind.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
-from course_lib.corpora import World, load, pack
+from course_lib.corpora import World, load, pack, pad_documents
 from course_lib.corpora.world.tasks import TAGS, cloze, completions, entities, sentiment
 from course_lib.evaluation import (
     cloze_accuracy,
@@ -19,12 +21,12 @@ from course_lib.evaluation import (
     sequence_log_prob,
 )
 from course_lib.finetuning import EntityTask, SentimentTask, fine_tune
-from course_lib.runtime import seed_of
 from course_lib.training import Optimization, Recipe, Run, Study, fresh_model
 
 SEEDS = range(5)
 LIVE_SEED = 100  # of the reader's own runs: not among the recorded ones
 SHOTS = (0, 1, 2, 4)
+LABELLED = 200
 TEST_EXAMPLES = 1000  # of labelled tasks and cloze sentences; drawn with seed 1, training with 0
 
 MASKED_WORLD = Recipe(
@@ -33,12 +35,13 @@ MASKED_WORLD = Recipe(
     corpus="world",
     rate=0.3,
     heads=4,
-    length=64,
+    length=32,
+    positions=128,  # reviews are longer than the rows
     steps=2000,
     batch=32,
-    evaluate_every=200,
+    evaluate_every=100,
 )
-MASKED_FACTBOOK = MASKED_WORLD.replace(name="bert-factbook", corpus="factbook", steps=3000)
+MASKED_FACTBOOK = MASKED_WORLD.replace(name="bert-factbook", corpus="factbook", positions=None)
 FEW_DOCUMENTS = 150  # so few that 2,000 steps read each of them dozens of times
 CAUSAL_WORLD = Recipe(
     name="gpt2-world",
@@ -48,9 +51,12 @@ CAUSAL_WORLD = Recipe(
     length=64,
     steps=2000,
     batch=16,
-    evaluate_every=200,
+    evaluate_every=100,
 )
-CAUSAL_FACTBOOK = CAUSAL_WORLD.replace(name="gpt2-factbook", corpus="factbook", steps=1500)
+LONGER = 256  # tokens in the rows that test models trained on rows of 64
+CAUSAL_FACTBOOK = CAUSAL_WORLD.replace(
+    name="gpt2-factbook", corpus="factbook", steps=1500, positions=LONGER
+)
 ALIBI_FACTBOOK = CAUSAL_FACTBOOK.replace(name="bloom-factbook", family="bloom")
 
 FINE_TUNING = Optimization(steps=200, batch=16, learning_rate=1e-3, warmup=20)
@@ -94,8 +100,10 @@ def cloze_by_side(run: Run) -> dict[str, float]:
     return scores
 
 
-def label_tasks(run: Run, seed: int, examples: int = 200) -> dict[str, float]:
-    """Macro F1 on sentiment and entities from a few examples: pre-trained and from scratch.
+def label_tasks(
+    run: Run, seed: int, settings: Optimization = FINE_TUNING, test_examples: int = TEST_EXAMPLES
+) -> dict[str, float]:
+    """Macro F1 on sentiment and entities from 200 examples: pre-trained and from scratch.
 
     Both start from the same architecture and see the same examples in the same order; the
     examples, too, are drawn by `seed`.
@@ -106,9 +114,9 @@ def label_tasks(run: Run, seed: int, examples: int = 200) -> dict[str, float]:
         "entities": (EntityTask(len(TAGS)), entities),
     }
     bodies = {"pretrained": run.model, "scratch": fresh_model(run.recipe, run.tokenizer)}
-    settings = Optimization(**FINE_TUNING.__dict__ | {"seed": seed})
+    settings = replace(settings, seed=seed)
     for name, (task, draw) in tasks.items():
-        train, test = draw(world, examples, seed=1000 + seed), draw(world, TEST_EXAMPLES, seed=1)
+        train, test = draw(world, LABELLED, seed=1000 + seed), draw(world, test_examples, seed=1)
         for start, body in bodies.items():
             scores[f"{name}_{start}"] = fine_tune(body, run.tokenizer, task, train, test, settings)
     return scores
@@ -139,6 +147,19 @@ def floor_gap(run: Run, documents: int = 1000) -> dict[str, float]:
     }
 
 
+def unigram_loss(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
+    """Loss per token of knowing only how often each token occurs in the training text."""
+    training = pad_documents(load("world")["text"], tokenizer, LONGER)
+    counts = torch.bincount(_scored(training), minlength=len(tokenizer)).double() + 1
+    scored = _scored(pad_documents(texts, tokenizer, LONGER))
+    return -float((counts / counts.sum()).log()[scored].mean())
+
+
+def _scored(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The tokens that a causal model is scored on: all but the first and the padding."""
+    return batch["input_ids"][:, 1:][batch["attention_mask"][:, 1:].bool()]
+
+
 def shots_accuracy(run: Run, examples: int = 200) -> dict[str, float]:
     """Share of prompts where the right one of an animal's four facts is the likeliest."""
     scores = {}
@@ -160,31 +181,14 @@ def measure_causal_world(run: Run) -> dict[str, float]:
     return floor_gap(run) | {"mat_margin": mat_margin_causal(run)} | shots_accuracy(run)
 
 
-def with_longer_table(run: Run, length: int) -> torch.nn.Module:
-    """The run's model, able to read `length` tokens.
-
-    BLOOM's ALiBi needs nothing. GPT-2's table of positions gets new rows, as untrained as its
-    own were at the beginning: nothing was learned there, which is the point.
-    """
-    if run.recipe.family == "bloom":
-        return run.model
-    torch.manual_seed(seed_of("longer table"))
-    longer = fresh_model(run.recipe.replace(length=length), run.tokenizer)
-    state = run.model.state_dict()
-    table = longer.transformer.wpe.weight.detach().clone()
-    table[: run.recipe.length] = state["transformer.wpe.weight"]
-    longer.load_state_dict(state | {"transformer.wpe.weight": table})
-    return longer.eval()
-
-
-LONGER = 4  # times the training length
-
-
 def measure_positions(run: Run) -> dict[str, object]:
-    """Loss at each position of rows four times as long as those of training."""
-    length = LONGER * run.recipe.length
-    blocks = pack(load(run.recipe.corpus, "validation")["text"], run.tokenizer, length)[:256]
-    losses = loss_by_position(with_longer_table(run, length), blocks).mean
+    """Loss at each position of rows four times as long as those of training.
+
+    GPT-2's table of positions has rows for all of them; those beyond the training length are as
+    untrained as on the first day. BLOOM's ALiBi needs no table.
+    """
+    blocks = pack(load(run.recipe.corpus, "validation")["text"], run.tokenizer, LONGER)[:256]
+    losses = loss_by_position(run.model, blocks).mean
     inside, beyond = losses[: run.recipe.length - 1], losses[run.recipe.length - 1 :]
     return {
         "first": float(inside[:4].mean()),

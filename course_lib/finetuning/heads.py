@@ -4,10 +4,9 @@ Devlin et al. 2019, section 3.2: the head is one linear layer, on the first toke
 the whole text, on every token for tagging; all weights are trained.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from datasets import Dataset
@@ -93,9 +92,12 @@ def fine_tune(
 
 def _with_head(body: PreTrainedModel, task: Task, seed: int) -> PreTrainedModel:
     torch.manual_seed(seed_of(seed, "head"))
-    with TemporaryDirectory() as folder:
-        body.save_pretrained(Path(folder))
-        return task.head.from_pretrained(folder, num_labels=task.labels, dtype="float32")
+    config = copy.deepcopy(body.config)
+    config.num_labels = task.labels
+    model = task.head.from_config(config)
+    # Not strict: a masked language model has no pooler, which then stays as fresh as the head.
+    model.base_model.load_state_dict(body.base_model.state_dict(), strict=False)
+    return model
 
 
 def _batches(

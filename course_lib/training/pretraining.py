@@ -77,7 +77,7 @@ def fresh_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTraine
         width=recipe.width,
         layers=recipe.layers,
         heads=recipe.heads,
-        length=recipe.length,
+        length=recipe.positions or recipe.length,
         dropout=recipe.dropout,
         attention=recipe.attention,
     )

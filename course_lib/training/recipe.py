@@ -91,9 +91,10 @@ _CHOICES = {
 class Recipe(Optimization):
     """A pre-training run: text, tokenizer, model, objective, and how to descend.
 
-    `documents` limits the training text, None takes all. `length` is in tokens, for the rows and
-    for the model's positions. `objective="auto"` is the family's own; `rate` its corruption rate,
-    None the paper's.
+    `documents` limits the training text, None takes all. `length` is that of a row, in tokens;
+    `positions` that of the model's table of positions, None for the same. (BERT saw rows of 128
+    tokens for nine tenths of its training, with a table for 512: Devlin et al. 2019, A.2.)
+    `objective="auto"` is the family's own; `rate` its corruption rate, None the paper's.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Recipe(Optimization):
     layers: int = 2
     heads: int = 2
     length: int = 64
+    positions: int | None = None
     dropout: float = 0.0
     attention: Literal["both", "left"] = "both"
     objective: str = "auto"
@@ -118,6 +120,8 @@ class Recipe(Optimization):
         self._require("dropout", 0 <= self.dropout < 1, "in [0, 1)")
         if self.documents is not None:
             self._require("documents", self.documents >= 1, "at least 1, or None for all")
+        if self.positions is not None:
+            self._require("positions", self.positions >= self.length, "at least length, or None")
         if self.rate is not None:
             self._require("rate", 0 < self.rate < 1, "in (0, 1)")
 
