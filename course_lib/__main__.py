@@ -27,8 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     train.add_argument("--folder", type=Path, help="where to save the run (default: the cache)")
 
-    runs = commands.add_parser("runs", help="make the recorded runs that are missing")
-    runs.add_argument("studies", nargs="*", help="which studies (default: all)")
+    runs = commands.add_parser("runs", help="make missing recorded runs and base models")
+    runs.add_argument("studies", nargs="*", help="which studies (default: all, then bases)")
     runs.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
 
     options = parser.parse_args(arguments)
@@ -69,8 +69,8 @@ def _print_entry(entry: dict[str, float]) -> None:
 
 
 def _runs(options: argparse.Namespace) -> int:
-    from course_lib.classroom.studies import STUDIES
-    from course_lib.training import record
+    from course_lib.classroom.studies import BASES, STUDIES
+    from course_lib.training import make_base, record
 
     if unknown := set(options.studies) - set(STUDIES):
         raise CourseError(
@@ -78,7 +78,10 @@ def _runs(options: argparse.Namespace) -> int:
         )
     for name in options.studies or STUDIES:
         made = record(STUDIES[name], jobs=options.jobs)
-        print(f"{name}: {len(made)} runs on record")
+        print(f"{name}: {len(made)} runs on record", flush=True)
+    for name, recipe in {} if options.studies else BASES.items():
+        make_base(name, recipe)
+        print(f"{name}: base model kept", flush=True)
     return 0
 
 

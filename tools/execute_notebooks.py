@@ -19,7 +19,6 @@ from nbclient.exceptions import CellExecutionError
 from normalize import clear, normalize
 from patient_kernel import PatientKernelManager
 
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 CELL_TIMEOUT = 1800  # seconds; a guard against a cell that hangs, not a bar
 

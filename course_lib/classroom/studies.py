@@ -47,12 +47,15 @@ CAUSAL_WORLD = Recipe(
     name="gpt2-world",
     family="gpt2",
     corpus="world",
+    documents=35_000,  # as much as 2,000 steps read: no text is seen twice
     heads=4,
     length=64,
     steps=2000,
     batch=16,
     evaluate_every=100,
 )
+CAUSAL_WORLD_LONG = CAUSAL_WORLD.replace(name="gpt2-world-long", documents=85_000, steps=5000)
+SPAN_WORLD = CAUSAL_WORLD_LONG.replace(name="t5-world", family="t5")
 LONGER = 256  # tokens in the rows that test models trained on rows of 64
 CAUSAL_FACTBOOK = CAUSAL_WORLD.replace(
     name="gpt2-factbook", corpus="factbook", steps=1500, positions=LONGER
@@ -198,6 +201,13 @@ def measure_positions(run: Run) -> dict[str, object]:
     }
 
 
+BASES = {
+    "bert-world": MASKED_WORLD,
+    "gpt2-world": CAUSAL_WORLD_LONG,
+    "t5-world": SPAN_WORLD,
+}
+
+
 def _seeds(recipe: Recipe) -> list[Recipe]:
     return [recipe.replace(seed=seed) for seed in SEEDS]
 
@@ -229,7 +239,12 @@ STUDIES = {
             measure_nothing_more,
             tolerance=0.15,
         ),
-        _study("causal-world", [CAUSAL_WORLD], measure_causal_world, tolerance=0.15),
+        _study(
+            "causal-world",
+            [CAUSAL_WORLD, CAUSAL_WORLD_LONG],
+            measure_causal_world,
+            tolerance=0.15,
+        ),
         _study(
             "causal-positions",
             [CAUSAL_FACTBOOK, ALIBI_FACTBOOK],

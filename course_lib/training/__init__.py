@@ -13,6 +13,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Run": "run",
         "Study": "records",
         "fit": "loop",
+        "load_base": "bases",
+        "make_base": "bases",
         "learning_rate_at": "optimizer",
         "load_records": "records",
         "make_optimizers": "optimizer",

@@ -1,0 +1,40 @@
+"""Base models that notebooks start from, kept in the repository.
+
+Each lies in `data/checkpoints/NAME` in the `transformers` format, in bf16, with `run.json` beside
+it: the recipe that makes it again, its history, and what it was made with. `make runs` does.
+"""
+
+import copy
+
+import torch
+
+from course_lib.runtime import data_path
+from course_lib.runtime.errors import CourseError
+from course_lib.training.pretraining import train
+from course_lib.training.recipe import Recipe
+from course_lib.training.run import Run, code_digest
+
+
+def load_base(name: str) -> Run:
+    """The base model of that name, in fp32.
+
+    Raises:
+        CourseError: there is none; the message lists those there are.
+    """
+    folder = data_path("checkpoints", name)
+    if not folder.is_dir():
+        there = sorted(path.parent.name for path in data_path("checkpoints").glob("*/run.json"))
+        raise CourseError(f"No base model {name!r}: there are {', '.join(there) or 'none yet'}.")
+    return Run.load(folder)
+
+
+def make_base(name: str, recipe: Recipe) -> None:
+    """Train the recipe and keep the result as a base model, unless that is already there."""
+    folder = data_path("checkpoints", name)
+    if (folder / "run.json").is_file():
+        there = Run.load(folder)
+        if there.recipe.digest() == recipe.digest() and there.info["code"] == code_digest():
+            return
+    run = train(recipe)
+    half = copy.deepcopy(run.model).to(torch.bfloat16)
+    Run(half, run.tokenizer, run.recipe, run.history[-1:], run.info).save(folder)
