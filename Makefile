@@ -21,7 +21,7 @@ help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: $(READY)  ## open the course in JupyterLab
-	$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_ARGS) notebooks/00_start_here.ipynb
+	$(PY) -m jupyterlab $(ROOT_FLAG) --ServerApp.root_dir=. $(LAB_ARGS) notebooks/00_start_here.ipynb
 
 test: $(READY)  ## run every test: units, notebooks at the cpu budget, the book, the browser
 	@$(MAKE) --no-print-directory lint unit test-notebooks test-book test-browser

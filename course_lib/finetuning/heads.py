@@ -1,7 +1,10 @@
 """What encoders are for: a new head on a pre-trained body, trained on a few labelled examples.
 
-Devlin et al. 2019, section 3.2: the head is one linear layer, on the first token for a label of
-the whole text, on every token for tagging; all weights are trained.
+Devlin et al. 2019, section 3.2: one linear layer on top, and all weights are trained. For tagging
+it looks at every token. For a label of the whole text BERT looks at the first token, which its
+second objective, next sentence prediction, had taught to sum up the text. A model trained by
+masking alone has no such token, so the tokens vote: the label's logits are the mean over the text
+(mean pooling: Reimers and Gurevych 2019, section 3).
 """
 
 import copy
@@ -12,7 +15,6 @@ import torch
 from datasets import Dataset
 from torch import LongTensor, Tensor
 from transformers import (
-    AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -30,7 +32,6 @@ class SentimentTask:
     """One label for a text: rows have `text` and `label`."""
 
     labels: int = 2
-    head = AutoModelForSequenceClassification
 
     def encode(self, examples: Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
         """Padded `input_ids`, `attention_mask` `[rows, length]` and `labels` `[rows]`."""
@@ -43,7 +44,6 @@ class EntityTask:
     """One tag for each word: rows have `tokens` (words) and `tags` (integers)."""
 
     labels: int
-    head = AutoModelForTokenClassification
 
     def encode(self, examples: Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
         """Padded `input_ids`, `attention_mask` and `labels`, each `[rows, length]`.
@@ -94,9 +94,8 @@ def _with_head(body: PreTrainedModel, task: Task, seed: int) -> PreTrainedModel:
     torch.manual_seed(seed_of(seed, "head"))
     config = copy.deepcopy(body.config)
     config.num_labels = task.labels
-    model = task.head.from_config(config)
-    # Not strict: a masked language model has no pooler, which then stays as fresh as the head.
-    model.base_model.load_state_dict(body.base_model.state_dict(), strict=False)
+    model = AutoModelForTokenClassification.from_config(config)
+    model.base_model.load_state_dict(body.base_model.state_dict())
     return model
 
 
@@ -114,12 +113,20 @@ def _batches(
     return batch_at
 
 
+def _logits(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
+    """Logits that match the labels: one row a text, or one a token."""
+    inputs = {key: value for key, value in batch.items() if key != "labels"}
+    logits = model(**inputs).logits
+    if batch["labels"].ndim == 2:
+        return logits.flatten(0, 1)
+    seen = batch["attention_mask"].unsqueeze(2)
+    return (logits * seen).sum(dim=1) / seen.sum(dim=1)
+
+
 def _label_loss(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
     """Summed cross-entropy of the labels, in nats; the loop divides by their number."""
-    inputs = {key: value for key, value in batch.items() if key != "labels"}
-    logits = model(**inputs).logits.flatten(0, -2)
     return torch.nn.functional.cross_entropy(
-        logits, batch["labels"].flatten(), ignore_index=NO_TARGET, reduction="sum"
+        _logits(model, batch), batch["labels"].flatten(), ignore_index=NO_TARGET, reduction="sum"
     )
 
 
@@ -129,9 +136,8 @@ def _count_labels(model: PreTrainedModel, batch: dict[str, Tensor]) -> int:
 
 @torch.no_grad()
 def _macro_f1(model: PreTrainedModel, examples: dict[str, Tensor]) -> float:
-    labels = examples["labels"]
     device = next(model.parameters()).device
-    inputs = {key: value.to(device) for key, value in examples.items() if key != "labels"}
-    predicted = model(**inputs).logits.argmax(dim=-1).cpu()
+    labels = examples["labels"].flatten()
+    predicted = _logits(model, {k: v.to(device) for k, v in examples.items()}).argmax(dim=1).cpu()
     scored = labels != NO_TARGET
     return f1(predicted[scored].tolist(), labels[scored].tolist(), average="macro")
