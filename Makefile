@@ -44,10 +44,10 @@ test-notebooks: $(READY)
 	    --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks
 
 test-book: $(READY)
-	$(PY) -m pytest -m book tests
+	$(PY) -m pytest -m book tests/book
 
 test-browser: $(READY)
-	COURSE_BUDGET=cpu $(PY) -m pytest -m browser tests
+	COURSE_BUDGET=cpu $(PY) -m pytest -m browser tests/browser
 
 book: $(READY)  ## build the book into jupyter_book/_build/html
 	$(PY) tools/build_book.py

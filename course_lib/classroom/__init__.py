@@ -21,6 +21,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "explore": "widgets",
         "held_out": "plots",
         "loss_curve": "plots",
+        "points": "plots",
+        "position_curve": "plots",
         "quiz": "quizzes",
         "show": "plots",
         "token_strip": "strips",

@@ -42,6 +42,7 @@ COLORS = {
     "bigram": GREY,
     "baseline": GREY,
     "floor": BLACK,
+    "short": AMBER,
     "live": BLACK,
 }
 
@@ -178,6 +179,60 @@ def bars(
     ax.set_xticks(range(len(values)), list(values))
     ax.set_ylabel(ylabel)
     ax.grid(axis="x", visible=False)
+
+
+def points(ax: Axes, values: "dict[Any, float | Interval]", label: str, color: str) -> None:
+    """Joined points at evenly spaced places named by the keys, with their intervals."""
+    means = [getattr(value, "mean", value) for value in values.values()]
+    reach = [
+        [
+            mean - getattr(value, "low", mean)
+            for mean, value in zip(means, values.values(), strict=True)
+        ],
+        [
+            getattr(value, "high", mean) - mean
+            for mean, value in zip(means, values.values(), strict=True)
+        ],
+    ]
+    style = {"ls": (0, (4, 2)), "lw": 1.5, "marker": "x"} if color == "live" else {"marker": "o"}
+    ax.errorbar(
+        range(len(values)),
+        means,
+        yerr=reach,
+        color=color_of(color),
+        capsize=5,
+        label=label,
+        **style,
+    )
+    ax.set_xticks(range(len(values)), list(values))
+    ax.legend()
+
+
+def position_curve(
+    ax: Axes,
+    curves: Sequence[Sequence[float]],
+    label: str,
+    color: str,
+    live: Sequence[float] | None = None,
+    average: int = 1,
+) -> None:
+    """Loss at each position: mean and range over recorded seeds, and the reader's run.
+
+    `curves` holds one list a seed; its first entry is the loss behind one token of context.
+    `average` joins so many neighbouring positions, where single ones are too noisy to read.
+    """
+    losses = np.array(curves)
+    losses = losses[:, : losses.shape[1] // average * average]
+    losses = losses.reshape(len(losses), -1, average).mean(axis=2)
+    places = 1 + (average - 1) / 2 + average * np.arange(losses.shape[1])
+    color = color_of(color)
+    ax.plot(places, losses.mean(axis=0), color=color, label=f"{label}, {len(losses)} seeds")
+    ax.fill_between(places, losses.min(axis=0), losses.max(axis=0), color=color, alpha=0.2, lw=0)
+    if live is not None:
+        style = {"color": COLORS["live"], "ls": (0, (4, 2)), "lw": 1.5}
+        ax.plot(range(1, len(live) + 1), live, label="your run", **style)
+    ax.set(xlabel="position in the row (tokens)", ylabel="held-out loss (nats per token)")
+    ax.legend()
 
 
 def figure_of(draw: Callable[..., None], *arguments: Any, **options: Any) -> Figure:

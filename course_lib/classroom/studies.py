@@ -38,12 +38,11 @@ def _recipe(name: str) -> Recipe:
 MASKED_WORLD = _recipe("bert-world")
 MASKED_FACTBOOK = _recipe("bert-factbook")
 # So few documents that each is read dozens of times.
-FEW_MASKED = MASKED_FACTBOOK.replace(documents=150, steps=1200)
+FEW_MASKED = MASKED_FACTBOOK.replace(documents=150, steps=2500)
 CAUSAL_WORLD = _recipe("gpt2-world")
 CAUSAL_WORLD_LONG = _recipe("gpt2-world-long")
 CAUSAL_FACTBOOK = _recipe("gpt2-factbook")
 ALIBI_FACTBOOK = _recipe("bloom-factbook")
-SPAN_WORLD = _recipe("t5-world")
 LONGER = CAUSAL_FACTBOOK.positions  # tokens in the rows that test models trained on shorter ones
 
 # Of 1e-3 and 3e-3, the rate that served the models trained from scratch better.
@@ -199,7 +198,6 @@ def measure_positions(run: Run) -> dict[str, object]:
 BASES = {
     "bert-world": MASKED_WORLD,
     "gpt2-world": CAUSAL_WORLD_LONG,
-    "t5-world": SPAN_WORLD,
 }
 
 

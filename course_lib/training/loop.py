@@ -75,7 +75,12 @@ def fit(
     compiled = torch.compile(model) if settings.compile else model
     log = _Log(settings, folder, history, state["pending"])
     with _own_forward(model), _deferred_interrupt() as interrupted:
-        wrapped, *optimizers = accelerator.prepare(compiled, *optimizers)
+        wrapped = accelerator.prepare(compiled)
+        clip = nn.utils.clip_grad_norm_
+        if accelerator.scaler is not None:
+            # Only fp16 needs Accelerate here, to scale; its wrappers cost a tiny model 5 % a step.
+            optimizers = [accelerator.prepare(optimizer) for optimizer in optimizers]
+            clip = accelerator.clip_grad_norm_
         wrapped.train()
         for step in progress(range(first, settings.steps), initial=first, total=settings.steps):
             learning_rate = learning_rate_at(step, settings)
@@ -83,7 +88,8 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate
             # Dropout is keyed by the step, so a resumed run drops what an unbroken one does.
-            torch.manual_seed(seed_of(settings.seed, "dropout", step, accelerator.process_index))
+            key = seed_of(settings.seed, "dropout", step, accelerator.process_index)
+            _seed(accelerator.device, key)
 
             batch = batch_at(step)
             targets = max(1, count(model, batch))
@@ -97,7 +103,7 @@ def fit(
                     # Data parallelism averages over processes; we want the sum.
                     accelerator.backward(part_loss * (accelerator.num_processes / targets))
                 total += part_loss.detach()
-            norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip)
+            norm = clip(model.parameters(), settings.clip)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
@@ -198,6 +204,13 @@ def _saved(folder: Path) -> list[Path]:
     from course_lib.training.checkpoint import checkpoints
 
     return checkpoints(folder)
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """`torch.manual_seed` for one device; asking all backends takes longer than a tiny layer."""
+    torch.default_generator.manual_seed(seed)
+    if device.type in ("cuda", "mps"):
+        getattr(torch, device.type).manual_seed(seed)
 
 
 def _every(done: int, period: int) -> bool:
