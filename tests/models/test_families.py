@@ -36,7 +36,9 @@ def test_fresh_model_guesses_about_uniformly(family, tokenizer):
     model = make(family, tokenizer)
     total, targets = loss_sum(model, batch_of(model))
     # T5 draws its embeddings with unit variance, so its fresh guesses are bolder than the others'.
-    slack = 1.2 if family == "t5" else 0.15
+    # BERT's and RoBERTa's logits begin with a standard deviation near 0.8, whatever the width
+    # (`initializer_range`), and logits of variance v cost about v / 2 nats.
+    slack = {"t5": 1.2, "bert": 0.6, "roberta": 0.6}.get(family, 0.15)
     assert abs(total.item() / targets - math.log(len(tokenizer))) < slack
 
 
@@ -182,3 +184,15 @@ def test_refuses_unknown_families_and_left_attention_elsewhere(tokenizer):
         build("gpt5", tokenizer, **SHAPE)
     with pytest.raises(ValueError, match="is for bert; gpt2"):
         build("gpt2", tokenizer, **SHAPE, attention="left")
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_fresh_encoder_attends_to_what_is_near(family, tokenizer):
+    model = make(family, tokenizer).eval()
+    model.config._attn_implementation = "eager"
+    ids = batch_of(model)["input_ids"][:1]
+    ids = torch.full_like(ids, ids[0, 1])  # one token everywhere: positions alone decide
+    with torch.no_grad():
+        layers = model(input_ids=ids, output_attentions=True).attentions
+    near = torch.stack([layers[0][0, :, t, t + 1].mean() for t in range(ids.shape[1] - 1)]).mean()
+    assert near > 1 / ids.shape[1]
