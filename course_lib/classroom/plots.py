@@ -221,18 +221,22 @@ def position_curve(
     `curves` holds one list a seed; its first entry is the loss behind one token of context.
     `average` joins so many neighbouring positions, where single ones are too noisy to read.
     """
-    losses = np.array(curves)
-    losses = losses[:, : losses.shape[1] // average * average]
-    losses = losses.reshape(len(losses), -1, average).mean(axis=2)
-    places = 1 + (average - 1) / 2 + average * np.arange(losses.shape[1])
+    places, losses = _joined(np.array(curves), average)
     color = color_of(color)
     ax.plot(places, losses.mean(axis=0), color=color, label=f"{label}, {len(losses)} seeds")
     ax.fill_between(places, losses.min(axis=0), losses.max(axis=0), color=color, alpha=0.2, lw=0)
     if live is not None:
         style = {"color": COLORS["live"], "ls": (0, (4, 2)), "lw": 1.5}
-        ax.plot(range(1, len(live) + 1), live, label="your run", **style)
+        ax.plot(places, _joined(np.array([live]), average)[1][0], label="your run", **style)
     ax.set(xlabel="position in the row (tokens)", ylabel="held-out loss (nats per token)")
     ax.legend()
+
+
+def _joined(losses: np.ndarray, average: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means over `average` neighbouring positions, and where these lie."""
+    losses = losses[:, : losses.shape[1] // average * average]
+    losses = losses.reshape(len(losses), -1, average).mean(axis=2)
+    return 1 + (average - 1) / 2 + average * np.arange(losses.shape[1]), losses
 
 
 def figure_of(draw: Callable[..., None], *arguments: Any, **options: Any) -> Figure:

@@ -184,14 +184,19 @@ def measure_positions(run: Run) -> dict[str, object]:
     GPT-2's table of positions has rows for all of them; those beyond the training length are as
     untrained as on the first day. BLOOM's ALiBi needs no table.
     """
-    blocks = pack(load(run.recipe.corpus, "validation")["text"], run.tokenizer, LONGER)[:256]
-    losses = loss_by_position(run.model, blocks).mean
-    inside, beyond = losses[: run.recipe.length - 1], losses[run.recipe.length - 1 :]
+    held_out = [
+        *load(run.recipe.corpus, "validation")["text"],
+        *load(run.recipe.corpus, "test")["text"],
+    ]
+    trained = run.recipe.length
+    inside = loss_by_position(run.model, pack(held_out, run.tokenizer, trained)).mean
+    longer = loss_by_position(run.model, pack(held_out, run.tokenizer, LONGER)).mean
     return {
         "first": float(inside[:4].mean()),
         "last": float(inside[-16:].mean()),
-        "beyond": float(beyond.mean()),
-        "by_position": [round(value, 4) for value in losses.tolist()],
+        "beyond": float(longer[trained - 1 :].mean()),
+        "inside": [round(value, 4) for value in inside.tolist()],
+        "by_position": [round(value, 4) for value in longer.tolist()],
     }
 
 
