@@ -28,6 +28,7 @@ SEEDS = range(5)
 LIVE_SEED = 100  # of the reader's own runs: not among the recorded ones
 SHOTS = (0, 1, 2, 4)
 LABELLED = 200
+TOKENS_A_DOCUMENT = 50  # of the world, at the least
 TEST_EXAMPLES = 1000  # of labelled tasks and cloze sentences; drawn with seed 1, training with 0
 
 
@@ -50,7 +51,14 @@ FINE_TUNING = Optimization(steps=200, batch=16, learning_rate=3e-3, warmup=20)
 
 
 def live(recipe: Recipe, steps: int) -> Recipe:
-    """The recipe with the reader's seed and budget, logged as often as the recorded runs."""
+    """The recipe with the reader's seed and budget, logged as often as the recorded runs.
+
+    A short run reads little of the world, so it is not made to wait for more.
+    """
+    if recipe.corpus == "world":
+        readable = max(300, steps * recipe.batch * recipe.length // TOKENS_A_DOCUMENT)
+        if readable < (recipe.documents or 20_000):
+            recipe = recipe.replace(documents=readable)
     return recipe.replace(
         seed=LIVE_SEED,
         steps=steps,
@@ -146,7 +154,7 @@ def floor_gap(run: Run, documents: int = 1000) -> dict[str, float]:
 
 def unigram_loss(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
     """Loss per token of knowing only how often each token occurs in the training text."""
-    training = pad_documents(load("world")["text"], tokenizer, LONGER)
+    training = pad_documents(load("world", documents=5000)["text"], tokenizer, LONGER)
     counts = torch.bincount(_scored(training), minlength=len(tokenizer)).double() + 1
     scored = _scored(pad_documents(texts, tokenizer, LONGER))
     return -float((counts / counts.sum()).log()[scored].mean())

@@ -75,10 +75,15 @@ def count_parameters(size: PublishedSize | nn.Module) -> int:
     return _count(size.family, size.model, tuple(size.config.items()))
 
 
-def size_table() -> pd.DataFrame:
-    """Every published size with our count beside the stated one; the difference is in percent."""
+def size_table(*families: str) -> pd.DataFrame:
+    """Published sizes, of all families or some, with our count beside the stated one.
+
+    The difference is in percent.
+    """
     rows = []
     for size in published_sizes():
+        if families and size.family not in families:
+            continue
         counted = count_parameters(size)
         rows.append(
             {
