@@ -76,7 +76,7 @@ def fit(
     log = _Log(settings, folder, history, state["pending"])
     with _own_forward(model), _deferred_interrupt() as interrupted:
         wrapped = accelerator.prepare(compiled)
-        clip = nn.utils.clip_grad_norm_
+        clip, bare = nn.utils.clip_grad_norm_, optimizers
         if accelerator.scaler is not None:
             # Only fp16 needs Accelerate here, to scale; its wrappers cost a tiny model 5 % a step.
             optimizers = [accelerator.prepare(optimizer) for optimizer in optimizers]
@@ -93,22 +93,14 @@ def fit(
 
             batch = batch_at(step)
             targets = max(1, count(model, batch))
-            total = torch.zeros((), device=accelerator.device)
             parts = _parts(batch, settings.micro_batches, accelerator)
-            for number, part in enumerate(parts, start=1):
-                last = number == len(parts)
-                # Processes need to agree on the gradient once a step, not once a micro-batch.
-                with nullcontext() if last else accelerator.no_sync(wrapped):
-                    part_loss = loss(wrapped, part)
-                    # Data parallelism averages over processes; we want the sum.
-                    accelerator.backward(part_loss * (accelerator.num_processes / targets))
-                total += part_loss.detach()
+            total = _backward(accelerator, wrapped, loss, parts, targets)
             norm = clip(model.parameters(), settings.clip)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
 
-            log.add(accelerator.reduce(total) if accelerator.num_processes > 1 else total, targets)
+            log.add(total, targets)
             done = step + 1
             final, stop = done == settings.steps, interrupted()
             save = folder and not final and (stop or _every(done, settings.checkpoint_every))
@@ -130,7 +122,6 @@ def fit(
                     extra = {"history": history, "pending": log.pending}
                     if accelerator.scaler is not None:
                         extra["scaler"] = accelerator.scaler.state_dict()
-                    bare = [getattr(optimizer, "optimizer", optimizer) for optimizer in optimizers]
                     log.last_good = save_checkpoint(folder, done, model, bare, extra)
                 accelerator.wait_for_everyone()
             if stop and not final:
@@ -204,6 +195,26 @@ def _saved(folder: Path) -> list[Path]:
     from course_lib.training.checkpoint import checkpoints
 
     return checkpoints(folder)
+
+
+def _backward(
+    accelerator: Accelerator,
+    model: nn.Module,
+    loss: Callable[[nn.Module, Batch], Tensor],
+    parts: list[Batch],
+    targets: int,
+) -> Tensor:
+    """Add the gradient of the batch's loss per target; return its summed loss, all processes'."""
+    total = torch.zeros((), device=accelerator.device)
+    for number, part in enumerate(parts, start=1):
+        last = number == len(parts)
+        # Processes need to agree on the gradient once a step, not once a micro-batch.
+        with nullcontext() if last else accelerator.no_sync(model):
+            part_loss = loss(model, part)
+            # Data parallelism averages over processes; we want the sum.
+            accelerator.backward(part_loss * (accelerator.num_processes / targets))
+        total += part_loss.detach()
+    return accelerator.reduce(total) if accelerator.num_processes > 1 else total
 
 
 def _seed(device: torch.device, seed: int) -> None:
