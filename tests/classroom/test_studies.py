@@ -8,7 +8,8 @@ import random
 
 import pytest
 
-from course_lib.classroom.studies import BASES, LIVE_SEED, STUDIES
+from course_lib.classroom.studies import BASES, STUDIES
+from course_lib.classroom.studies.common import LIVE_SEED
 from course_lib.evaluation import cloze, next_token_distribution
 from course_lib.runtime import set_threads
 from course_lib.training import load_base, load_records
