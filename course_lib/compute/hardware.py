@@ -1,0 +1,111 @@
+"""Accelerators and what share of their peak a run reaches.
+
+`data/accelerators.csv` holds one a row, each with its source. Peaks are dense: the doubled figures
+of data sheets, for matrices in which two of each four weights are zero, stand in a column of their
+own and enter no calculation, because training does not have such matrices.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+
+from course_lib.compute.units import require_amount
+from course_lib.runtime import CourseError, data_path
+
+TERA = 10**12
+GIGA = 10**9
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "fp8")
+# The model FLOPs utilisation of large training runs, from GPT-3's to PaLM's: Chowdhery et al. 2022
+# (PaLM), table 3.
+TYPICAL_UTILISATION = (0.21, 0.46)
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """One accelerator; what its maker does not publish is None.
+
+    Attributes:
+        memory: bytes.
+        bandwidth: of the memory, bytes a second.
+        power: thermal design power, watts.
+        peaks: dense FLOP/s by precision, multiplication inputs of that kind.
+        sparse_peak: bf16 FLOP/s with 2:4 structured sparsity.
+    """
+
+    name: str
+    maker: str
+    year: int
+    memory: float
+    bandwidth: float
+    power: float | None
+    peaks: MappingProxyType[str, float]
+    sparse_peak: float | None
+    source: str
+    note: str = ""
+
+    def peak(self, precision: str = "half") -> float:
+        """Dense FLOP/s; "half" is bf16 where there is one, else fp16.
+
+        Raises:
+            ValueError: not a precision of the table.
+            CourseError: a precision that this accelerator has no published peak for.
+        """
+        if precision not in (*PRECISIONS, "half"):
+            raise ValueError(f"precision={precision!r}: choose half, {', '.join(PRECISIONS)}.")
+        wanted = ("bf16", "fp16") if precision == "half" else (precision,)
+        for name in wanted:
+            if name in self.peaks:
+                return self.peaks[name]
+        raise CourseError(f"{self.name} has no {precision} peak: it has {', '.join(self.peaks)}.")
+
+
+def utilisation(flops: float, seconds: float, peak: float, devices: int = 1) -> float:
+    """Model FLOPs utilisation: what was computed over what the peak would have (PaLM, section 4.1).
+
+    Args:
+        flops: operations that the model needs, without any that were done twice to save memory.
+        seconds: wall time.
+        peak: FLOP/s of one device.
+        devices: how many.
+
+    Raises:
+        ValueError: a time, peak or number of devices that is not above 0.
+    """
+    for name, value in {"seconds": seconds, "peak": peak, "devices": devices}.items():
+        if require_amount(name, value) == 0:
+            raise ValueError(f"{name}={value!r}: give a number above 0.")
+    return require_amount("flops", flops) / (seconds * peak * devices)
+
+
+@cache
+def accelerators() -> MappingProxyType[str, Accelerator]:
+    """All accelerators on record, by name."""
+    with data_path("accelerators.csv").open(encoding="utf-8", newline="") as file:
+        return MappingProxyType({row["name"]: _parse(row) for row in csv.DictReader(file)})
+
+
+def _parse(row: dict[str, str]) -> Accelerator:
+    return Accelerator(
+        name=row["name"],
+        maker=row["maker"],
+        year=int(row["year"]),
+        memory=float(row["memory_gb"]) * GIGA,
+        bandwidth=float(row["bandwidth_gb_s"]) * GIGA,
+        power=_number(row["power_w"]),
+        peaks=MappingProxyType(dict(_peaks(row))),
+        sparse_peak=_number(row["bf16_sparse_tflops"], TERA),
+        source=row["source"],
+        note=row["note"],
+    )
+
+
+def _peaks(row: dict[str, str]) -> Iterator[tuple[str, float]]:
+    for precision in PRECISIONS:
+        if value := row[f"{precision}_tflops"]:
+            yield precision, float(value) * TERA
+
+
+def _number(text: str, unit: float = 1) -> float | None:
+    return float(text) * unit if text else None

@@ -1,0 +1,76 @@
+"""What a training step keeps in memory: weights, gradients, optimizer state and activations."""
+
+from dataclasses import dataclass
+
+from course_lib.compute.rows import Row
+from course_lib.compute.shapes import Shape
+
+# Bytes a parameter with AdamW. In mixed precision the weights that are multiplied and their
+# gradients have 16 bits, and the optimizer keeps the weights and both moments in 32 (Rajbhandari et
+# al. 2020, ZeRO, section 3.1). Under autocast, as this course trains, they split as in fp32; the
+# sum is the same.
+PER_PARAMETER = {"mixed": (2, 2, 12), "fp32": (4, 4, 8)}
+NUMBER = {"mixed": 2, "fp32": 4}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes in memory at the end of the forward pass, when there is most of it."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+
+def training_memory(
+    shape: Shape, row: Row, batch: int, *, precision: str = "mixed", fused_attention: bool = True
+) -> Memory:
+    """Bytes that one training step with AdamW keeps on one device.
+
+    Activations follow Korthikanti et al. 2022 (section 4), with dropout and without recomputation:
+    for a GPT in 16 bits and unfused attention 34 bytes a position, layer and unit of width, and 5
+    for each pair of positions and head. Fused attention (Dao et al. 2022) keeps none of the pairs.
+    What a framework holds besides, and gradients of activations, is not counted: expect more.
+
+    Args:
+        shape: the model.
+        row: what goes through it.
+        batch: rows on this device at a time.
+        precision: "mixed" (16-bit multiplications) or "fp32".
+        fused_attention: whether the scores of all pairs of positions are never stored.
+
+    Raises:
+        ValueError: an unknown precision, or a batch below 1.
+    """
+    if precision not in PER_PARAMETER:
+        raise ValueError(f"precision={precision!r}: choose one of {', '.join(PER_PARAMETER)}.")
+    if batch < 1:
+        raise ValueError(f"batch={batch!r}: give a whole number of 1 or more.")
+    weights, gradients, optimizer = (shape.parameters * count for count in PER_PARAMETER[precision])
+    kept = _activations(shape, row, NUMBER[precision], fused_attention)
+    return Memory(weights, gradients, optimizer, batch * kept)
+
+
+def _activations(shape: Shape, row: Row, number: int, fused: bool) -> float:
+    """Bytes of one row: numbers of `number` bytes, and dropout masks of one."""
+    width, attention = shape.width, shape.attention_width
+    both = shape.architecture.stacks == "both"
+    own = number * (2 * width + 4 * attention) + width  # norm, Q K V, the mix, input; a mask
+    feed_forward = number * (2 * width + 2 * shape.inner_width) + width
+    positions, pairs = row.inputs + row.outputs, row.inputs**2 + row.outputs**2
+    stored = positions * (own + feed_forward)
+    if both:
+        across = number * (2 * width + 2 * attention) + width
+        stored += row.outputs * across + row.inputs * number * 2 * attention
+        pairs += row.inputs * row.outputs
+    if not fused:
+        stored += pairs * shape.heads * (2 * number + 1)
+    # Embedding dropout; the last norm and the vocabulary layer's input; scores, always in fp32.
+    ends = positions * (width + 2 * number * width) + row.scored * 4 * shape.vocab_size
+    return shape.layers * stored + ends
