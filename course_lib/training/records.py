@@ -5,11 +5,12 @@ the numbers depend on. `make runs` makes them; a test retrains a random few and 
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from course_lib.runtime import data_path, progress
+from course_lib.compute import recipe_flops
+from course_lib.runtime import data_path, progress, set_threads
 from course_lib.runtime.errors import CourseError
 from course_lib.training.pretraining import train
 from course_lib.training.recipe import Recipe
@@ -69,26 +70,23 @@ def load_records(name: str, **where: Any) -> list[Record]:
     return sorted(chosen, key=lambda record: record.seed)
 
 
-def run_and_measure(study: Study, recipe: Recipe) -> Record:
-    """Train one recipe of a study and measure it."""
+def run_and_measure(recipe: Recipe, measure: Callable[[Run], dict[str, Any]]) -> Record:
+    """Train one recipe, or find its run in the cache, and measure it."""
     run = train(recipe)
-    return Record(recipe, _thin(run.history), study.measure(run), run.info)
+    return Record(recipe, _thin(run.history), measure(run), run.info)
 
 
 def record(study: Study, *, jobs: int = 2) -> list[Record]:
     """Make the runs of a study that are not on record yet, and write the file anew.
 
     A run counts as recorded if its recipe is and the code that made it has not changed since.
-    Each run has one thread; `joblib` spreads them over `jobs` processes, or over whatever backend
-    the caller has chosen with `joblib.parallel_config`. The file is rewritten after every run, so
-    an interruption loses at most the runs under way; a run that fails is reported at the end and
-    does not take the others with it.
+    They are made as `each_record` makes them. The file is rewritten after every run, so an
+    interruption loses at most the runs under way; a run that fails is reported at the end and does
+    not take the others with it.
 
     Raises:
         CourseError: names the recipes that failed, after all others are recorded.
     """
-    from joblib import Parallel, delayed
-
     path = data_path("runs", f"{study.name}.jsonl")
     lines = path.read_text().splitlines() if path.is_file() else []
     wanted = [recipe.digest() for recipe in study.recipes]
@@ -96,10 +94,8 @@ def record(study: Study, *, jobs: int = 2) -> list[Record]:
     kept = {digest: r for digest, r in kept.items() if digest in wanted}
     missing = [recipe for recipe in study.recipes if recipe.digest() not in kept]
 
-    jobs_to_do = (delayed(_attempt)(study, recipe) for recipe in missing)
-    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(jobs_to_do)
     failures = []
-    for result in progress(results, total=len(missing), desc=study.name):
+    for result in each_record(missing, study.measure, jobs=jobs, label=study.name):
         if isinstance(result, Record):
             kept[result.recipe.digest()] = result
             _write(path, [kept[digest] for digest in wanted if digest in kept])
@@ -112,14 +108,43 @@ def record(study: Study, *, jobs: int = 2) -> list[Record]:
     return [kept[recipe.digest()] for recipe in study.recipes]
 
 
-def _attempt(study: Study, recipe: Recipe) -> Record | str:
-    from course_lib.runtime import set_threads
+def each_record(
+    recipes: Sequence[Recipe],
+    measure: Callable[[Run], dict[str, Any]],
+    *,
+    jobs: int = 2,
+    label: str = "runs",
+) -> Iterator[Record | str]:
+    """Train and measure many recipes, one thread each, and give each as soon as it is finished.
 
+    `joblib` spreads the runs over `jobs` processes, or over whatever backend the caller has chosen
+    with `joblib.parallel_config`. The longest start first, so that none is left over at the end,
+    and the bar counts FLOPs, so that its time left means something. In place of a run that
+    failed comes a line that says which it was and why.
+    """
+    from joblib import Parallel, delayed
+
+    cost = {recipe: recipe_flops(recipe) for recipe in recipes}
+    ordered = sorted(recipes, key=cost.get, reverse=True)
+    tasks = (delayed(_attempt)(recipe, measure) for recipe in ordered)
+    bar = progress(total=sum(cost.values()), desc=label, unit="FLOP", unit_scale=True)
+    with bar:
+        for recipe, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks):
+            bar.update(cost[recipe])
+            yield result
+
+
+def _attempt(recipe: Recipe, measure: Callable[[Run], dict]) -> tuple[Recipe, Record | str]:
+    import torch
+
+    threads = torch.get_num_threads()
     set_threads(1)
     try:
-        return run_and_measure(study, recipe)
+        return recipe, run_and_measure(recipe, measure)
     except Exception as error:
-        return f"{recipe.name} seed {recipe.seed}: {type(error).__name__}: {error}"
+        return recipe, f"{recipe.name} seed {recipe.seed}: {type(error).__name__}: {error}"
+    finally:
+        set_threads(threads)
 
 
 def _thin(history: list[dict[str, float]]) -> list[dict[str, float]]:

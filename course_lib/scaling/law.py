@@ -1,0 +1,76 @@
+"""The law L(N, D) = E + A / N^alpha + B / D^beta, and the best use of a compute budget under it.
+
+N is the number of parameters, D the number of training tokens, L the loss in nats per token, E the
+irreducible loss. Hoffmann et al. 2022, section 3.3 and equation 4.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FLOP_PER_PARAMETER_AND_TOKEN = 6  # forward and backward pass: Kaplan et al. 2020, section 2.1
+
+
+class Optimum(NamedTuple):
+    """The sizes that spend a compute budget best: parameters and tokens, in the budget's shape."""
+
+    params: NDArray
+    tokens: NDArray
+
+
+class Frontier(Protocol):
+    """Whatever knows the best number of parameters for a compute budget."""
+
+    def optimal_params(self, compute: NDArray) -> NDArray:
+        """Parameters of the best model for each compute (FLOP)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """The five numbers of the law. Each may be an array: then it is a law for each entry."""
+
+    A: float
+    B: float
+    E: float
+    alpha: float
+    beta: float
+
+    @property
+    def a(self) -> float:
+        """Exponent of the optimal number of parameters in compute, beta / (alpha + beta)."""
+        return self.beta / (self.alpha + self.beta)
+
+    @property
+    def b(self) -> float:
+        """Exponent of the optimal number of tokens in compute, alpha / (alpha + beta)."""
+        return self.alpha / (self.alpha + self.beta)
+
+    def loss(self, params: ArrayLike, tokens: ArrayLike) -> NDArray:
+        """Loss in nats per token of models with so many parameters after so many tokens."""
+        params, tokens = np.asarray(params, float), np.asarray(tokens, float)
+        return self.E + self.A * params**-self.alpha + self.B * tokens**-self.beta
+
+    def optimal_params(self, compute: ArrayLike) -> NDArray:
+        """The number of parameters with the lowest loss among all N D = compute / 6."""
+        scale = (self.alpha * self.A / (self.beta * self.B)) ** (1 / (self.alpha + self.beta))
+        product = np.asarray(compute, float) / FLOP_PER_PARAMETER_AND_TOKEN
+        return scale * product**self.a
+
+
+def optimal(compute: ArrayLike, fit: Frontier) -> Optimum:
+    """The parameters and tokens that a fit recommends for a compute budget.
+
+    `compute` is in FLOP, a number or an array; `fit` is a `Law`, or what one of the three
+    approaches returned. Training costs 6 N D.
+
+    Raises:
+        ValueError: a compute that is not a positive number.
+    """
+    flop = np.asarray(compute, float)
+    if not (np.isfinite(flop) & (flop > 0)).all():
+        raise ValueError(f"compute={compute}: give a positive number of FLOP, such as 1e21.")
+    params = fit.optimal_params(flop)
+    return Optimum(params, flop / (FLOP_PER_PARAMETER_AND_TOKEN * params))

@@ -1,0 +1,117 @@
+"""Approach 3: fit the law to the final losses of many runs (Hoffmann et al. 2022, section 3.3)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from course_lib.evaluation import Interval
+from course_lib.scaling.huber import UNKNOWNS, LogRuns, minimise
+from course_lib.scaling.law import Law
+from course_lib.scaling.resampling import expanded_interval, resample_counts
+from course_lib.scaling.validation import checked_runs
+
+DELTA = 1e-3
+NAMES = ("A", "B", "E", "alpha", "beta", "a", "b")
+SCREENING_STEPS = 10  # after which only the better tenth of the starts goes on
+
+
+@dataclass(frozen=True, eq=False)
+class ParametricFit(Law):
+    """The law that fits best, its objective, and the laws fitted to bootstrap resamples.
+
+    `objective` is the summed Huber loss of the log residuals, so that others can try to beat it.
+    `resampled` is a `Law` whose fields are arrays, one entry a resample.
+    """
+
+    objective: float
+    runs: int
+    resampled: Law = field(repr=False)
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % intervals of A, B, E, alpha, beta, and the exponents a and b."""
+        return {name: self.interval_of(lambda law, n=name: getattr(law, n)) for name in NAMES}
+
+    def interval_of(self, quantity: Callable[[Law], ArrayLike], level: float = 0.95) -> Interval:
+        """The interval of any quantity of the law, say `lambda law: optimal(1e21, law).params`.
+
+        Raises:
+            ValueError: fitted without resamples.
+        """
+        draws = np.asarray(quantity(self.resampled), float)
+        return expanded_interval(float(quantity(self)), draws, self.runs, UNKNOWNS, level)
+
+
+def published_grid() -> NDArray:
+    """The 4,500 starts of Hoffmann et al. 2022 (appendix D.3): rows (a, b, e, alpha, beta).
+
+    A = exp(a), B = exp(b), E = exp(e).
+    """
+    logs, floors, powers = range(0, 30, 5), (-1, -0.5, 0, 0.5, 1), (0, 0.5, 1, 1.5, 2)
+    return np.array(list(product(logs, logs, floors, powers, powers)), dtype=float)
+
+
+def fit_parametric(
+    params: ArrayLike,
+    tokens: ArrayLike,
+    loss: ArrayLike,
+    *,
+    starts: ArrayLike | None = None,
+    delta: float = DELTA,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> ParametricFit:
+    """Fit L = E + A / N^alpha + B / D^beta to runs with N parameters, D tokens and loss L.
+
+    Minimises the sum over runs of the Huber loss (`delta`) of log L minus its prediction, from
+    every row (a, b, e, alpha, beta) of `starts`, by default the published grid of 4,500. All
+    starts take 10 steps; the better tenth of them (at least 50) goes on to its minimum, and the
+    lowest one counts. (Half of those that go on usually meet there; of the rest many have lost a
+    term of the law for good, because its gradient vanishes with it.)
+
+    `resamples` bootstrap resamples of the runs, drawn with `seed`, are each fitted from there; 0
+    leaves intervals out. The unit of resampling is the run, so several runs that differ in the
+    seed alone should be averaged first, or they make the intervals too narrow.
+
+    Raises:
+        ValueError: arrays of different lengths, fewer runs than unknowns, a value that is not a
+            positive number, all sizes or all token counts equal, starts of another shape.
+    """
+    columns = checked_runs(params, tokens, loss, fewest=UNKNOWNS + 1)
+    x, y, z = (np.log(values) for values in columns)
+    for name, logs in (("params", x), ("tokens", y)):
+        if np.ptp(logs) < 1e-9:
+            raise ValueError(f"{name} is the same in every run: its exponent needs several values.")
+    if not delta > 0:
+        raise ValueError(f"delta={delta}: give a positive number, such as 1e-3.")
+    # Around their means, sizes and tokens no longer trade off against the constants.
+    runs = LogRuns(x - x.mean(), y - y.mean(), z, delta)
+    shift = np.array([x.mean(), y.mean()])
+    points = published_grid() if starts is None else np.atleast_2d(np.asarray(starts, float))
+    if points.shape[1:] != (UNKNOWNS,):
+        raise ValueError(f"starts has shape {points.shape}: give rows (a, b, e, alpha, beta).")
+    centred = points - np.pad(points[:, 3:] * shift, ((0, 0), (0, 3)))
+
+    screened = minimise(centred, runs, steps=SCREENING_STEPS)
+    best = np.argsort(screened.objective, kind="stable")[: max(50, len(points) // 10)]
+    ends = minimise(screened.theta[best], runs)
+    winner = int(np.argmin(ends.objective))
+    theta = ends.theta[winner]
+
+    again = np.repeat(theta[None], resamples, axis=0)
+    if resamples:
+        again = minimise(again, runs, resample_counts(len(z), resamples, seed)).theta
+    law, resampled = (_law(rows, shift) for rows in (theta, again))
+    five = (float(value) for value in (law.A, law.B, law.E, law.alpha, law.beta))
+    return ParametricFit(*five, float(ends.objective[winner]), len(z), resampled)
+
+
+def _law(theta: NDArray, shift: NDArray) -> Law:
+    """The law of centred (a, b, e, alpha, beta), a row or rows of them."""
+    a, b, e, alpha, beta = theta.T
+    with np.errstate(over="ignore"):  # a resample without a finite A is an interval without an end
+        A, B = np.exp(a + alpha * shift[0]), np.exp(b + beta * shift[1])  # noqa: N806
+    return Law(A, B, np.exp(e), alpha, beta)
