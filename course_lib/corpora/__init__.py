@@ -14,5 +14,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "pad_documents": "packing",
         "tokenizer_for": "tokenizers",
         "train_tokenizer": "tokenizers",
+        "world_of": "loading",
     },
 )

@@ -1,14 +1,22 @@
 """One way to every text: `load(name, split)`."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import datasets
 
 from course_lib.runtime import CourseError, seed_of
 
+if TYPE_CHECKING:
+    from course_lib.corpora.world import World
+
 SPLITS = ("train", "validation", "test")
 WORLD_DOCUMENTS = {"train": 20_000, "validation": 1_000, "test": 1_000}
-WORLDS = {"world": "general", "world-finance": "finance"}
+WORLDS = {
+    "world": {"register": "general"},
+    "world-finance": {"register": "finance"},
+    "world-finance-small": {"register": "finance", "entities": 40},
+}
 
 
 def load(
@@ -19,6 +27,7 @@ def load(
     - "world", "world-finance": drawn from the course's generated world, independently for each
       (seed, split); 20,000 documents to train and 1,000 to validate and to test unless
       `documents` says otherwise. Drawn documents may repeat, as draws do.
+      "world-finance-small" has as few people and companies as a world can have.
     - "factbook": The World Factbook, about 90/5/5 percent of its *countries*.
     - "docstrings": prose from the documentation of scientific Python packages, about 90/5/5
       percent of their *modules*.
@@ -37,7 +46,7 @@ def load(
     if documents is not None and documents < 1:
         raise CourseError(f"documents={documents} leaves no text: ask for at least 1.")
     if name in WORLDS:
-        return _load_world(WORLDS[name], split, documents or WORLD_DOCUMENTS[split], seed)
+        return _load_world(name, split, documents or WORLD_DOCUMENTS[split], seed)
     if name.startswith("hub:"):
         from course_lib.corpora.hub import load_hub
 
@@ -63,10 +72,15 @@ def split_of(unit: str) -> str:
     return "train" if share < 90 else "validation" if share < 95 else "test"
 
 
-def _load_world(register: str, split: str, documents: int, seed: int) -> datasets.Dataset:
+def world_of(name: str) -> "World":
+    """The world that the documents of a corpus in `WORLDS` are drawn from."""
     from course_lib.corpora.world import World
 
-    texts = World(register=register).documents(documents, seed=seed_of("corpus", seed, split))
+    return World(**WORLDS[name])
+
+
+def _load_world(name: str, split: str, documents: int, seed: int) -> datasets.Dataset:
+    texts = world_of(name).documents(documents, seed=seed_of("corpus", seed, split))
     return datasets.Dataset.from_dict({"text": texts})
 
 

@@ -12,6 +12,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "completions": "tasks",
         "entities": "tasks",
         "questions": "tasks",
+        "reading": "pairs",
         "sentiment": "tasks",
+        "summaries": "pairs",
+        "to_inglosh": "language",
+        "translation": "pairs",
     },
 )

@@ -48,7 +48,7 @@ def sentiment(world: World, n: int, seed: int = 0) -> Dataset:
     Returns:
         Columns `text` and `label` (0 bad, 1 good).
     """
-    drafts = _drafts(world, "sentiment", seed, lambda kind: len(kind.scripts.values) > 1)
+    drafts = drafts_for(world, "sentiment", seed, lambda kind: len(kind.scripts.values) > 1)
     rows = [next(drafts) for _ in range(n)]
     return Dataset.from_dict(
         {
@@ -95,7 +95,7 @@ def entities(world: World, n: int, seed: int = 0) -> Dataset:
     """
     random = Random(seed_of("world", world.seed, "entities: sentence", seed))
     tokens, tags = [], []
-    for draft in _drafts(world, "entities", seed, lambda kind: kind.name != "list"):
+    for draft in drafts_for(world, "entities", seed, lambda kind: kind.name != "list"):
         if len(tokens) == n:
             break
         named = [
@@ -138,7 +138,7 @@ def cloze(world: World, n: int, seed: int = 0) -> Dataset:
     """
     random = Random(seed_of("world", world.seed, "cloze: gap", seed))
     rows = []
-    for draft in _drafts(world, "cloze", seed, lambda kind: kind.name in _NAME_SLOTS):
+    for draft in drafts_for(world, "cloze", seed, lambda kind: kind.name in _NAME_SLOTS):
         if len(rows) == n:
             break
         gaps = _gaps(draft)
@@ -213,7 +213,7 @@ def questions(world: World, n: int, seed: int = 0) -> Dataset:
     Returns:
         Columns `prompt` ("Question: ... Answer:") and `answer` ("In Alder.").
     """
-    drafts = _drafts(world, "questions", seed, lambda kind: kind.name.endswith("_questions"))
+    drafts = drafts_for(world, "questions", seed, lambda kind: kind.name.endswith("_questions"))
     pairs = []
     while len(pairs) < n:
         _, template, values = next(drafts).sentences[0]
@@ -226,7 +226,7 @@ def questions(world: World, n: int, seed: int = 0) -> Dataset:
     )
 
 
-def _drafts(
+def drafts_for(
     world: World, purpose: str, seed: int, wanted: Callable[[Kind], bool]
 ) -> Iterator[Draft]:
     """Documents of the wanted kinds without end."""
