@@ -1,4 +1,4 @@
-"""Measuring models: likelihood, fill-the-mask, generation, classification, intervals over seeds."""
+"""Measuring models: likelihood, blanks, generation, scores of text and labels, intervals."""
 
 from course_lib._lazy import lazy_exports
 
@@ -8,22 +8,35 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Interval": "intervals",
         "PositionLosses": "likelihood",
         "accuracy": "classification",
+        "beam_search": "decoding",
         "bits_per_byte": "likelihood",
+        "bleu": "metrics",
+        "candidate_log_probs": "candidates",
         "cloze": "blanks",
         "cloze_accuracy": "blanks",
         "context_length": "inference",
         "document_losses": "likelihood",
+        "encode_pairs": "pairs",
+        "encode_sources": "pairs",
         "evaluating": "inference",
+        "exact_match": "metrics",
         "f1": "classification",
         "filter_logits": "generation",
         "generate": "generation",
+        "generate_targets": "decoding",
+        "greedy_search": "decoding",
         "interval": "intervals",
         "is_one_token": "blanks",
         "loss_by_position": "likelihood",
         "next_token_distribution": "generation",
         "paired_interval": "intervals",
         "perplexity": "likelihood",
+        "pseudo_document_losses": "likelihood",
+        "rouge": "metrics",
+        "sentence_bleu": "metrics",
         "sequence_log_prob": "generation",
+        "teacher_forcing": "pairs",
+        "token_f1": "metrics",
         "token_losses": "likelihood",
     },
 )

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from course_lib.evaluation.inference import context_length, evaluating, require
 from course_lib.models.likelihood import NO_TARGET, Batch, target_losses
+from course_lib.runtime.errors import CourseError
 
 
 class PositionLosses(NamedTuple):
@@ -87,6 +88,50 @@ def document_losses(
             "tokens": [len(ids) + 1 for ids in encoded],
             "bytes": [len(text.encode()) for text in texts],
         }
+    )
+
+
+def pseudo_document_losses(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    batch_size: int = 256,
+) -> pd.DataFrame:
+    """What a masked model says of whole documents: a row each, with `nats`, `tokens`, `bytes`.
+
+    `nats` is minus the pseudo-log-likelihood (Salazar et al. 2020, section 2): each token in turn
+    is masked and predicted from all others, and the losses are summed. That is not -log of a
+    probability of the text. What two tokens have in common is counted for both, so over all texts
+    the "probabilities" do not sum to one, and the loss of a perfect model lies below the entropy.
+
+    Raises:
+        CourseError: the model is not a masked one, or a document is longer than its context.
+        ValueError: no texts.
+    """
+    require(model, "masked", "pseudo_document_losses")
+    if isinstance(texts, str) or not len(texts):
+        raise ValueError("texts: give a list of at least one document.")
+    limit = context_length(model)
+    totals = []
+    for ids in tokenizer(list(texts))["input_ids"]:
+        if limit is not None and len(ids) > limit:
+            raise CourseError(f"A text has {len(ids)} tokens and the model reads {limit}: cut it.")
+        row = torch.tensor(ids)
+        special = torch.tensor(sorted({tokenizer.cls_token_id, tokenizer.sep_token_id}))
+        places = (~torch.isin(row, special)).nonzero().squeeze(1)
+        nats = 0.0
+        for start in range(0, len(places), batch_size):
+            group = places[start : start + batch_size]
+            asked = torch.zeros(len(group), len(row), dtype=torch.bool)
+            asked[torch.arange(len(group)), group] = True
+            inputs = torch.where(asked, tokenizer.mask_token_id, row)
+            labels = torch.where(asked, row, NO_TARGET)
+            losses = token_losses(model, {"input_ids": inputs, "labels": labels})
+            nats += losses.double().nansum().item()
+        totals.append((nats, len(places)))
+    nats, tokens = zip(*totals, strict=True)
+    return pd.DataFrame(
+        {"nats": nats, "tokens": tokens, "bytes": [len(text.encode()) for text in texts]}
     )
 
 

@@ -8,12 +8,13 @@ masking alone has no such token, so the tokens vote: the label's logits are the 
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from datasets import Dataset
-from torch import LongTensor, Tensor
+from torch import Tensor
 from transformers import (
     AutoModelForTokenClassification,
     PreTrainedModel,
@@ -21,10 +22,11 @@ from transformers import (
 )
 
 from course_lib.evaluation import f1
-from course_lib.runtime import generator, seed_of
+from course_lib.finetuning.batches import NO_TARGET, random_batches
+from course_lib.runtime import seed_of
 from course_lib.training import Optimization, fit
 
-NO_TARGET = -100
+CLOSING = frozenset(".,:;!?)")  # marks that stand without a space before them
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,51 @@ class SentimentTask:
 
 @dataclass(frozen=True)
 class EntityTask:
-    """One tag for each word: rows have `tokens` (words) and `tags` (integers)."""
+    """One tag for each word: rows have `tokens` (words) and `tags` (integers).
+
+    `piece` says where in a word its tag stands: at its first piece, as BERT has it (Devlin et al.
+    2019, section 5.3), or at its last, which a model that sees the left side only must be given,
+    because before that it has not read the whole word.
+    """
 
     labels: int
+    piece: Literal["first", "last"] = "first"
+
+    def __post_init__(self) -> None:
+        if self.piece not in ("first", "last"):
+            raise ValueError(f'piece={self.piece!r}: choose "first" or "last".')
 
     def encode(self, examples: Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
         """Padded `input_ids`, `attention_mask` and `labels`, each `[rows, length]`.
 
-        A word's tag stands at its first piece; the other pieces and the padding have no target.
+        The words are read as one text, so that spaces stand where pre-training had them. A word's
+        tag stands at one of its pieces; its other pieces and the padding have no target.
         """
-        words = list(examples["tokens"])
-        encoded = tokenizer(words, is_split_into_words=True, padding=True, return_tensors="pt")
+        texts = [_joined(words) for words in examples["tokens"]]
+        options = {"padding": True, "return_tensors": "pt", "return_offsets_mapping": True}
+        encoded = dict(tokenizer([text for text, _ in texts], **options))
+        offsets = encoded.pop("offset_mapping").tolist()
         labels = torch.full_like(encoded["input_ids"], NO_TARGET)
         for row, tags in enumerate(examples["tags"]):
-            before = None
-            for position, word in enumerate(encoded.word_ids(row)):
-                if word is not None and word != before:
-                    labels[row, position] = tags[word]
-                before = word
-        return dict(encoded) | {"labels": labels}
+            word_at, place = texts[row][1], {}
+            for position, (start, end) in enumerate(offsets[row]):
+                # The last character tells the word: some pieces begin with the space before it.
+                word = word_at[end - 1] if end > start else None
+                if word is not None and (self.piece == "last" or word not in place):
+                    place[word] = position
+            for word, position in place.items():
+                labels[row, position] = tags[word]
+        return encoded | {"labels": labels}
+
+
+def _joined(words: Sequence[str]) -> tuple[str, list[int | None]]:
+    """Words and punctuation marks as one text; and for each character, the word it belongs to."""
+    text, word_at = "", []
+    for number, word in enumerate(words):
+        if text and word not in CLOSING:
+            text, word_at = f"{text} ", [*word_at, None]
+        text, word_at = text + word, word_at + [number] * len(word)
+    return text, word_at
 
 
 Task = SentimentTask | EntityTask
@@ -75,9 +103,9 @@ def fine_tune(
 ) -> float:
     """Put the task's head on a copy of `body`, train all of it, return macro F1 on `test`.
 
-    `body` is a masked language model, pre-trained or with fresh weights; its own head is left
-    out, and it is not changed. Everything random (head, order, dropout) follows
-    `settings.seed`.
+    `body` is a language model, pre-trained or with fresh weights; its own head is left out, and it
+    is not changed. Of an encoder-decoder, the encoder alone is used. Everything random (head,
+    order, dropout) follows `settings.seed`.
 
     Raises:
         ValueError: no training or test examples.
@@ -86,7 +114,7 @@ def fine_tune(
         raise ValueError("fine-tuning needs at least one training and one test example")
     model = _with_head(body, task, settings.seed)
     examples = task.encode(train, tokenizer)
-    fit(model, _batches(examples, settings), settings, loss=_label_loss, count=_count_labels)
+    fit(model, random_batches(examples, settings), settings, loss=_label_loss, count=_count_labels)
     return _macro_f1(model.eval(), task.encode(test, tokenizer))
 
 
@@ -95,22 +123,11 @@ def _with_head(body: PreTrainedModel, task: Task, seed: int) -> PreTrainedModel:
     config = copy.deepcopy(body.config)
     config.num_labels = task.labels
     model = AutoModelForTokenClassification.from_config(config)
-    model.base_model.load_state_dict(body.base_model.state_dict())
+    trained = body.base_model.state_dict()
+    model.base_model.load_state_dict(
+        {name: trained[name] for name in model.base_model.state_dict()}
+    )
     return model
-
-
-def _batches(
-    examples: dict[str, Tensor], settings: Optimization
-) -> Callable[[int], dict[str, Tensor]]:
-    rows = len(examples["labels"])
-
-    def batch_at(step: int) -> dict[str, Tensor]:
-        chosen: LongTensor = torch.randint(
-            rows, (settings.batch,), generator=generator(settings.seed, "fine-tuning", step)
-        )
-        return {key: value[chosen] for key, value in examples.items()}
-
-    return batch_at
 
 
 def _logits(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:

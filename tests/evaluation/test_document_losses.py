@@ -16,6 +16,7 @@ from course_lib.evaluation import (
     document_losses,
     loss_by_position,
     perplexity,
+    pseudo_document_losses,
     token_losses,
 )
 from course_lib.evaluation.likelihood import _pad, _windows
@@ -129,3 +130,30 @@ def test_errors(make, causal_tokenizer, masked_tokenizer, texts):
             document_losses(model, causal_tokenizer, nothing)
     with pytest.raises(ValueError, match=r"blocks of shape \(1, 4\)"):
         loss_by_position(model, torch.zeros(1, 4, dtype=torch.long))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("batch_size", [3, 256])
+def test_pseudo_losses_mask_one_token_at_a_time(family, batch_size, make, masked_tokenizer, texts):
+    """Against the model run by hand, a token at a time; opening and closing tokens are given."""
+    model = make(family, masked_tokenizer)
+    found = pseudo_document_losses(model, masked_tokenizer, texts, batch_size=batch_size)
+    for text, row in zip(texts, found.itertuples(), strict=True):
+        ids = masked_tokenizer.encode(text)
+        expected = 0.0
+        for t in range(1, len(ids) - 1):
+            asked = [*ids[:t], masked_tokenizer.mask_token_id, *ids[t + 1 :]]
+            logits = model(torch.tensor([asked])).logits[0, t].detach()
+            expected -= logits.log_softmax(-1)[ids[t]].item()
+        assert row.nats == pytest.approx(expected, rel=1e-4)
+        assert (row.tokens, row.bytes) == (len(ids) - 2, len(text.encode()))
+
+
+def test_pseudo_losses_refuse_what_they_cannot_score(make, masked_tokenizer, causal_tokenizer):
+    with pytest.raises(CourseError, match="needs a masked model"):
+        pseudo_document_losses(make("gpt2", causal_tokenizer), causal_tokenizer, ["A dog."])
+    short = make("bert", masked_tokenizer, length=4)
+    with pytest.raises(CourseError, match="reads 4: cut it"):
+        pseudo_document_losses(short, masked_tokenizer, ["The cat sat on the mat."])
+    with pytest.raises(ValueError, match="at least one document"):
+        pseudo_document_losses(short, masked_tokenizer, [])

@@ -10,28 +10,51 @@ from datasets import Dataset
 from course_lib.corpora import World, load, train_tokenizer
 from course_lib.corpora.world.tasks import TAGS, entities, sentiment
 from course_lib.finetuning import EntityTask, SentimentTask, fine_tune
-from course_lib.finetuning.heads import _with_head
+from course_lib.finetuning.heads import _logits, _with_head
 from course_lib.models import build
 from course_lib.training import Optimization
 
 SETTINGS = Optimization(steps=3, batch=4, warmup=0, learning_rate=1e-3)
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    return train_tokenizer("bert", load("world", documents=300)["text"], vocab_size=512)
+FAMILIES = ("bert", "gpt2", "t5")  # an encoder, a decoder, and both together
 
 
 @pytest.fixture(scope="module")
-def body(tokenizer):
+def tokenizers():
+    texts = load("world", documents=300)["text"]
+    return {family: train_tokenizer(family, texts, vocab_size=512) for family in FAMILIES}
+
+
+@pytest.fixture(scope="module")
+def bodies(tokenizers):
+    shape = {"width": 16, "layers": 1, "heads": 2, "length": 128}
     torch.manual_seed(0)
-    return build("bert", tokenizer, width=16, layers=1, heads=2, length=128)
+    return {family: build(family, tokenizers[family], **shape) for family in FAMILIES}
 
 
-def test_the_body_is_taken_over_weight_for_weight(body):
-    model = _with_head(body, SentimentTask(), seed=0)
-    ours, theirs = body.base_model.state_dict(), model.base_model.state_dict()
-    assert all(torch.equal(theirs[name], ours[name]) for name in ours)
+@pytest.fixture(scope="module")
+def tokenizer(tokenizers):
+    return tokenizers["bert"]
+
+
+@pytest.fixture(scope="module")
+def body(bodies):
+    return bodies["bert"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_body_is_taken_over_weight_for_weight(bodies, family):
+    model = _with_head(bodies[family], SentimentTask(), seed=0)
+    ours, theirs = bodies[family].base_model.state_dict(), model.base_model.state_dict()
+    assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
+    assert len(theirs) == len(ours) or family == "t5"  # whose decoder stays behind
+
+
+def test_of_a_t5_the_whole_encoder_and_nothing_of_the_decoder_is_kept(bodies):
+    kept = _with_head(bodies["t5"], SentimentTask(), seed=0).base_model.state_dict()
+    encoder = {name for name in bodies["t5"].state_dict() if name.startswith("encoder.")}
+    assert set(kept) == encoder | {"shared.weight"}
 
 
 def test_the_head_follows_the_seed_and_fine_tuning_leaves_the_body_alone(body, tokenizer):
@@ -44,21 +67,61 @@ def test_the_head_follows_the_seed_and_fine_tuning_leaves_the_body_alone(body, t
     assert all(torch.equal(tensor, before[name]) for name, tensor in body.state_dict().items())
 
 
-def test_each_word_has_its_tag_once_at_its_first_piece(tokenizer):
-    data = entities(World(), 20)
-    encoded = EntityTask(len(TAGS)).encode(data, tokenizer)
-    for row, tags in enumerate(data["tags"]):
+@pytest.mark.parametrize("piece", ["first", "last"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_word_has_its_tag_once_at_one_end(tokenizers, family, piece):
+    data, tokenizer = entities(World(), 60), tokenizers[family]
+    encoded = EntityTask(len(TAGS), piece).encode(data, tokenizer)
+    for row, (words, tags) in enumerate(zip(data["tokens"], data["tags"], strict=True)):
         labels = encoded["labels"][row]
         assert labels[labels != -100].tolist() == tags
         assert labels[encoded["attention_mask"][row] == 0].eq(-100).all()
+        ids = encoded["input_ids"][row][labels != -100].tolist()
+        for word, id in zip(words, ids, strict=True):
+            text = tokenizer.convert_ids_to_tokens(id).strip("\u0120\u2581#")
+            if not text.startswith("<0x"):  # a byte of a letter that the vocabulary lacks
+                assert word.startswith(text) if piece == "first" else word.endswith(text)
 
 
-def test_an_easy_task_is_learned(body, tokenizer):
+def test_bert_reads_the_same_tokens_as_from_single_words(tokenizer):
+    """The two ways agree for BERT, which keeps no spaces; for the others only one is right."""
+    data = entities(World(), 60)
+    encoded = EntityTask(len(TAGS)).encode(data, tokenizer)
+    words = tokenizer(list(data["tokens"]), is_split_into_words=True, padding=True)
+    assert encoded["input_ids"].tolist() == words["input_ids"]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_words_are_read_as_in_running_text(tokenizers, family):
+    row = Dataset.from_dict({"tokens": [["The", "cat", "sat", "on", "it", "."]], "tags": [[0] * 6]})
+    encoded = EntityTask(len(TAGS)).encode(row, tokenizers[family])
+    assert encoded["input_ids"][0].tolist() == tokenizers[family]("The cat sat on it.")["input_ids"]
+
+
+def test_another_piece_is_refused():
+    with pytest.raises(ValueError, match="piece='middle'"):
+        EntityTask(len(TAGS), "middle")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_easy_task_is_learned(bodies, tokenizers, family):
     data = Dataset.from_dict(
         {"text": ["The cat sat on the mat.", "The dog sat on the rug."] * 8, "label": [0, 1] * 8}
     )
     settings = Optimization(steps=60, batch=8, warmup=5, learning_rate=5e-3)
+    body, tokenizer = bodies[family], tokenizers[family]
     assert fine_tune(body, tokenizer, SentimentTask(), data, data, settings) == 1.0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_has_no_say(bodies, tokenizers, family):
+    """A text's logits are the same alone and beside a longer text."""
+    task, texts = SentimentTask(), ["The cat sat.", "The dog sat on the rug, and nobody was angry."]
+    model = _with_head(bodies[family], task, seed=0).eval()
+    data = Dataset.from_dict({"text": texts, "label": [0, 1]})
+    together = _logits(model, task.encode(data, tokenizers[family]))
+    alone = _logits(model, task.encode(data.select([0]), tokenizers[family]))
+    torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_score(body, tokenizer):

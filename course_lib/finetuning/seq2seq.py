@@ -1,0 +1,45 @@
+"""What encoder-decoders are for: reading one text and writing another.
+
+A task is a set of pairs of a source and its target. No new head is needed: the decoder writes the
+answer, be it a translation, a summary or a name (Raffel et al. 2020, section 2.4), and the loss
+is that of pre-training, over the target's tokens.
+"""
+
+import copy
+from collections.abc import Callable
+
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from course_lib.evaluation.inference import require
+from course_lib.evaluation.pairs import encode_pairs, without_padding
+from course_lib.finetuning.batches import random_batches
+from course_lib.training import Optimization, fit
+
+
+def fine_tune_seq2seq(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Dataset,
+    settings: Optimization,
+    callback: Callable[[dict[str, float]], None] | None = None,
+) -> PreTrainedModel:
+    """Train a copy of `model` on pairs and return it, with dropout off; `model` is not changed.
+
+    Args:
+        model: a T5 or a BART, pre-trained or with fresh weights.
+        tokenizer: the model's.
+        pairs: columns `source` and `target`.
+        settings: steps, batch, learning rate; order and dropout follow `settings.seed`.
+        callback: called with each entry of the history, as in `course_lib.training.fit`.
+
+    Raises:
+        CourseError: the model is no encoder-decoder, or a text is longer than it can read.
+        ValueError: no pairs.
+    """
+    require(model, "seq2seq", "fine_tune_seq2seq")
+    examples = encode_pairs(model, tokenizer, pairs["source"], pairs["target"])
+    draw = random_batches(examples, settings)
+    tuned = copy.deepcopy(model)
+    fit(tuned, lambda step: without_padding(draw(step)), settings, callback=callback)
+    return tuned.eval()
