@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-import torch
 import transformers
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from course_lib.models.near import start_near
 
 Attention = Literal["both", "left"]
 
@@ -144,30 +145,8 @@ def build(
     config = FAMILIES[family].config_class(**shape, **_token_ids(family, tokenizer))
     with _quiet_about_decoder(attention):
         model = FAMILIES[family].model_class(config)
-    if family in ("bert", "roberta"):
-        _start_near(model)
+    start_near(model)
     return model
-
-
-@torch.no_grad()
-def _start_near(model: PreTrainedModel) -> None:
-    """Let a fresh encoder begin with attention to what is near.
-
-    A masked position knows nothing by itself, so before a head looks at a neighbour there is
-    nothing to learn from, and with random positions a tiny model spends most of its minute on
-    finding out which positions are neighbours. Sinusoids (Vaswani et al. 2017, section 3.5) make
-    near positions alike, and equal query and key weights (Trockman and Kolter 2023) make like
-    attend to like. Both are only where training starts.
-    """
-    encoder = model.base_model
-    table = encoder.embeddings.position_embeddings.weight
-    positions, width = table.shape
-    angle = torch.arange(positions)[:, None] * 100 ** (-torch.arange(0, width, 2) / width)
-    amplitude = 2**0.5 * model.config.initializer_range
-    table[:, 0::2] = amplitude * angle.sin()
-    table[:, 1::2] = amplitude * angle.cos()[:, : width // 2]
-    for layer in encoder.encoder.layer:
-        layer.attention.self.key.weight.copy_(layer.attention.self.query.weight)
 
 
 def _validate(
