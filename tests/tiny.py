@@ -1,7 +1,7 @@
 """Tokenizers, rows and models so small that a training step takes a few milliseconds."""
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from course_lib.models import build
@@ -54,6 +54,17 @@ def word_tokenizer(family: str) -> PreTrainedTokenizerFast:
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     extra = {"additional_special_tokens": sentinels} if sentinels else {}
     return PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL[family], **extra)
+
+
+def closing_tokenizer(family: str) -> PreTrainedTokenizerFast:
+    """The same, but it puts the family's special tokens around a text."""
+    tokenizer = word_tokenizer(family)
+    marks = [mark for mark in (OPENING.get(family), CLOSING.get(family)) if mark]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=" ".join([*marks[:-1], "$A", *marks[-1:]]),
+        special_tokens=[(mark, tokenizer.convert_tokens_to_ids(mark)) for mark in marks],
+    )
+    return tokenizer
 
 
 def documents(count: int, *key: int | str) -> list[str]:
