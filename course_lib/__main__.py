@@ -29,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     runs = commands.add_parser("runs", help="make missing recorded runs and base models")
     runs.add_argument("studies", nargs="*", help="which studies (default: all, then bases)")
+    runs.add_argument(
+        "--again", action="store_true", help="make anew also what code of another day has made"
+    )
     runs.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
 
     options = parser.parse_args(arguments)
@@ -77,10 +80,10 @@ def _runs(options: argparse.Namespace) -> int:
             f"No study {', '.join(sorted(unknown))}: the studies are {', '.join(STUDIES)}."
         )
     for name in options.studies or STUDIES:
-        made = record(STUDIES[name], jobs=options.jobs)
+        made = record(STUDIES[name], jobs=options.jobs, again=options.again)
         print(f"{name}: {len(made)} runs on record", flush=True)
     for name, recipe in {} if options.studies else BASES.items():
-        make_base(name, recipe)
+        make_base(name, recipe, again=options.again)
         print(f"{name}: base model kept", flush=True)
     return 0
 

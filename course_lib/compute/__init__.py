@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "generation_flops": "flops",
         "published_models": "literature",
         "recipe_flops": "flops",
+        "recipe_shape": "flops",
         "row_of": "rows",
         "six_nd": "flops",
         "step_flops": "flops",

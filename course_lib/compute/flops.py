@@ -111,9 +111,9 @@ def step_flops(
     return batch * training_flops(shape, row_of(objective, length, rate, batch))
 
 
-def recipe_flops(recipe: TrainingRecipe) -> float:
-    """FLOPs of a whole training run, evaluation left out."""
-    shape = Shape(
+def recipe_shape(recipe: TrainingRecipe) -> Shape:
+    """The shape of the model that a recipe trains."""
+    return Shape(
         family=recipe.family,
         width=recipe.width,
         layers=recipe.layers,
@@ -121,6 +121,10 @@ def recipe_flops(recipe: TrainingRecipe) -> float:
         vocab_size=recipe.vocab_size,
         positions=recipe.positions or recipe.length,
     )
+
+
+def recipe_flops(recipe: TrainingRecipe) -> float:
+    """FLOPs of a whole training run, evaluation left out."""
     objective = None if recipe.objective == "auto" else recipe.objective
-    step = step_flops(shape, recipe.length, recipe.batch, objective, recipe.rate)
+    step = step_flops(recipe_shape(recipe), recipe.length, recipe.batch, objective, recipe.rate)
     return recipe.steps * step

@@ -8,7 +8,7 @@ masking alone has no such token, so the tokens vote: the label's logits are the 
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 

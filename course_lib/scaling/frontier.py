@@ -109,9 +109,10 @@ def fit_isoflop(params: ArrayLike, tokens: ArrayLike, loss: ArrayLike) -> Fronti
 def fit_envelope(curves: Sequence[TrainingCurve]) -> FrontierFit:
     """Approach 1: which model is ahead at each compute budget, read off training curves.
 
-    Curves are smoothed, then compared at 1,500 budgets. A budget counts if a smaller and a larger
-    model than the one ahead were measured there too: else a size that is missing might be better.
-    Neighbouring budgets share a model, so the interval counts models, not budgets.
+    Curves are smoothed, then compared at 1,500 budgets. What counts is the longest range of budgets
+    in which, at each, a smaller and a larger model than the one ahead were measured too: where the
+    one ahead is the smallest or the largest, a size that is missing might be better. Neighbouring
+    budgets share a model, so the interval counts models, not budgets.
 
     Raises:
         ValueError: fewer than three models ahead at such budgets, or a value that is not positive.
@@ -129,7 +130,7 @@ def fit_envelope(curves: Sequence[TrainingCurve]) -> FrontierFit:
     measured = np.where(np.isfinite(table), sizes[:, None], np.nan)
     winner = sizes[ahead]
     with np.errstate(invalid="ignore"):
-        inside = (measured < winner).any(axis=0) & (measured > winner).any(axis=0)
+        inside = _longest((measured < winner).any(axis=0) & (measured > winner).any(axis=0))
     winners = len(np.unique(winner[inside]))
     if winners < FEWEST_OPTIMA:
         raise ValueError(
@@ -172,6 +173,16 @@ def _valley(params: NDArray, tokens: NDArray, loss: NDArray) -> Valley | None:
 
 def _log_compute(curve: TrainingCurve) -> NDArray:
     return np.log(FLOP_PER_PARAMETER_AND_TOKEN * curve.params * np.asarray(curve.tokens, float))
+
+
+def _longest(flags: NDArray) -> NDArray:
+    """Of the stretches of True, the longest one alone."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
+    kept = np.zeros_like(flags)
+    if edges.size:
+        first = int(np.argmax(edges[1::2] - edges[::2]))
+        kept[edges[2 * first] : edges[2 * first + 1]] = True
+    return kept
 
 
 def _smooth(x: NDArray, loss: ArrayLike, grid: NDArray) -> NDArray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from course_lib.compute import Shape, six_nd
+from course_lib.compute import recipe_shape, six_nd
 from course_lib.runtime import CourseError
 from course_lib.training import Recipe, Record, Run
 from course_lib.training.records import each_record
@@ -54,14 +54,7 @@ def ladder_table(records: Iterable[Record]) -> pd.DataFrame:
 
 def _row(record: Record) -> dict[str, Any]:
     recipe = record.recipe
-    shape = Shape(
-        family=recipe.family,
-        width=recipe.width,
-        layers=recipe.layers,
-        heads=recipe.heads,
-        vocab_size=recipe.vocab_size,
-        positions=recipe.positions or recipe.length,
-    )
+    shape = recipe_shape(recipe)
     a_step = recipe.batch * recipe.length
     row = {
         "width": recipe.width,

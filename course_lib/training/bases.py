@@ -28,12 +28,16 @@ def load_base(name: str) -> Run:
     return Run.load(folder)
 
 
-def make_base(name: str, recipe: Recipe) -> None:
-    """Train the recipe and keep the result as a base model, unless that is already there."""
+def make_base(name: str, recipe: Recipe, *, again: bool = False) -> None:
+    """Train the recipe and keep the result as a base model, unless that is already there.
+
+    `again` makes it anew where the code has changed since.
+    """
     folder = data_path("checkpoints", name)
     if (folder / "run.json").is_file():
         there = Run.load(folder)
-        if there.recipe.digest() == recipe.digest() and there.info["code"] == code_digest():
+        same_code = there.info["code"] == code_digest()
+        if there.recipe.digest() == recipe.digest() and (same_code or not again):
             return
     run = train(recipe)
     half = copy.deepcopy(run.model).to(torch.bfloat16)

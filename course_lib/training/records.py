@@ -76,13 +76,14 @@ def run_and_measure(recipe: Recipe, measure: Callable[[Run], dict[str, Any]]) ->
     return Record(recipe, _thin(run.history), measure(run), run.info)
 
 
-def record(study: Study, *, jobs: int = 2) -> list[Record]:
+def record(study: Study, *, jobs: int = 2, again: bool = False) -> list[Record]:
     """Make the runs of a study that are not on record yet, and write the file anew.
 
-    A run counts as recorded if its recipe is and the code that made it has not changed since.
-    They are made as `each_record` makes them. The file is rewritten after every run, so an
-    interruption loses at most the runs under way; a run that fails is reported at the end and does
-    not take the others with it.
+    A study that is whole stays as it is, unless `again` asks for it anew where the code has
+    changed since. One that is not whole is completed with runs of today's code alone, so all runs
+    of a study come from one code. They are made as `each_record` makes them. The file is rewritten
+    after every run, so an interruption loses at most the runs under way; a run that fails is
+    reported at the end and does not take the others with it.
 
     Raises:
         CourseError: names the recipes that failed, after all others are recorded.
@@ -90,7 +91,9 @@ def record(study: Study, *, jobs: int = 2) -> list[Record]:
     path = data_path("runs", f"{study.name}.jsonl")
     lines = path.read_text().splitlines() if path.is_file() else []
     wanted = [recipe.digest() for recipe in study.recipes]
-    kept = {r.recipe.digest(): r for r in map(_parse, lines) if r.info["code"] == code_digest()}
+    kept = {r.recipe.digest(): r for r in map(_parse, lines)}
+    if again or not kept.keys() >= set(wanted):
+        kept = {digest: r for digest, r in kept.items() if r.info["code"] == code_digest()}
     kept = {digest: r for digest, r in kept.items() if digest in wanted}
     missing = [recipe for recipe in study.recipes if recipe.digest() not in kept]
 

@@ -31,6 +31,7 @@ def plain(theta: np.ndarray, runs: LogRuns, weights: np.ndarray | float = 1.0) -
     return float((weights * scipy.special.huber(runs.delta, residual)).sum())
 
 
+@settings(max_examples=50, deadline=None)
 @given(THETA, st.integers(0, 99))
 def test_the_objective_is_scipys_huber_of_scipys_logsumexp(theta, seed):
     runs, weights = log_runs(seed), np.random.default_rng(seed).integers(0, 4, 20)
@@ -40,6 +41,7 @@ def test_the_objective_is_scipys_huber_of_scipys_logsumexp(theta, seed):
     assert found == pytest.approx(plain(theta, runs, weights), rel=1e-9)
 
 
+@settings(max_examples=50, deadline=None)
 @given(THETA, st.integers(0, 99))
 def test_the_gradient_agrees_with_finite_differences(theta, seed):
     runs = log_runs(seed)
@@ -48,9 +50,12 @@ def test_the_gradient_agrees_with_finite_differences(theta, seed):
     assert gradient(theta[None], runs)[0] == pytest.approx(differences, abs=2e-5)
 
 
+@settings(max_examples=50, deadline=None)
 @given(THETA, st.integers(0, 99))
 def test_the_hessian_is_the_gradients_derivative(theta, seed):
-    runs = log_runs(seed, delta=5.0)  # no residual near the kink, where there is no second derivative
+    runs = log_runs(
+        seed, delta=5.0
+    )  # no residual near the kink, where there is no second derivative
     theta = np.array(theta)
     hessian = huber._derivatives(theta[None], runs, None)[3][0]
     step = 1e-6 * np.eye(5)
@@ -58,9 +63,10 @@ def test_the_hessian_is_the_gradients_derivative(theta, seed):
     assert hessian == pytest.approx((ahead - behind) / 2e-6, abs=1e-4 * np.abs(hessian).max())
 
 
+@settings(max_examples=50, deadline=None)
 @given(THETA, st.integers(0, 99))
 def test_the_bound_lies_above_the_objective(theta, seed):
-    """What makes a step with much damping safe: reweighted least squares majorise the Huber loss."""
+    """Which makes a step with much damping safe: reweighted least squares majorise Huber."""
     runs, theta = log_runs(seed), np.array(theta)
     value, slope, bound, _ = (part[0] for part in huber._derivatives(theta[None], runs, None))
     assert np.linalg.eigvalsh(bound).min() > -1e-9
@@ -69,7 +75,7 @@ def test_the_bound_lies_above_the_objective(theta, seed):
     assert objective((theta + step)[None], runs)[0] <= model + 1e-7
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 99))
 def test_no_start_ends_higher_than_it_began_and_batches_do_not_mix(seed):
     runs = log_runs(seed)

@@ -83,11 +83,23 @@ def test_recipes_that_left_the_study_leave_the_record(tmp_path):
         load_records("small", seed=2)
 
 
-def test_when_the_code_changes_all_are_made_again(made, monkeypatch, tmp_path):
+def test_when_the_code_changes_a_whole_study_stays_unless_asked_for_again(
+    made, monkeypatch, tmp_path
+):
     record(STUDY, jobs=1)
     monkeypatch.setattr(records, "code_digest", lambda: "second")
     record(STUDY, jobs=1)
+    assert made == [0, 1, 2]
+    record(STUDY, jobs=1, again=True)
     assert made == [0, 1, 2] * 2
+    assert {json.loads(line)["info"]["code"] for line in lines_of(tmp_path)} == {"second"}
+
+
+def test_a_study_that_is_not_whole_is_completed_by_one_code(made, monkeypatch, tmp_path):
+    record(Study("small", RECIPES[:2], STUDY.measure, 0.1), jobs=1)
+    monkeypatch.setattr(records, "code_digest", lambda: "second")
+    record(STUDY, jobs=1)
+    assert made == [0, 1, 0, 1, 2]
     assert {json.loads(line)["info"]["code"] for line in lines_of(tmp_path)} == {"second"}
 
 
