@@ -3,6 +3,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+PINS := requirements.lock
+FLOOR := .venv-floor
 LAB_ARGS ?=
 
 # Root may not start Jupyter without saying so, as in a container.
@@ -14,8 +16,8 @@ BUDGET ?= cpu
 FRESH := cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && export COURSE_CACHE="$$cache" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check lint unit test-notebooks test-book test-browser book notebooks runs \
-        bench gpu clean
+.PHONY: help lab test check test-floor lint unit test-notebooks test-book test-browser book \
+        notebooks runs bench gpu clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +32,10 @@ check: $(READY)  ## the inner loop: unit tests, and notebooks at the smoke budge
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit SKIP="and not records"
 	@$(MAKE) --no-print-directory test-notebooks BUDGET=smoke
+
+test-floor: $(FLOOR)/pins.txt  ## units, and notebooks at the smoke budget, on what Colab has
+	@$(MAKE) --no-print-directory VENV=$(FLOOR) PINS=$< unit SKIP="and not records"
+	@$(MAKE) --no-print-directory VENV=$(FLOOR) PINS=$< test-notebooks BUDGET=smoke
 
 lint: $(READY)
 	$(PY) -m ruff check .
@@ -68,14 +74,19 @@ gpu: $(READY)  ## run the tests that need a CUDA device
 	    echo "make gpu: torch sees no CUDA device here, so no GPU test was run."; \
 	fi
 
-clean:  ## remove what was built, the virtual environment included
-	rm -rf $(VENV) jupyter_book/_build jupyter_book/_static/vendor .bench
+clean:  ## remove what was built, the virtual environments included
+	rm -rf $(VENV) $(FLOOR) jupyter_book/_build jupyter_book/_static/vendor .bench
 	rm -rf .pytest_cache .ruff_cache .hypothesis course_lib.egg-info
 	find course_lib tests tools notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	    -prune -exec rm -rf {} +
 
+# The floors come first, and of two lines for one package the first counts.
+$(FLOOR)/pins.txt: requirements-floor.txt requirements.lock
+	@mkdir -p $(FLOOR)
+	@awk -F == '!seen[$$1]++' $^ > $@
+
 # The environment follows the lock and the package's own metadata, nothing else.
-$(READY): requirements.lock pyproject.toml
+$(READY): $(PINS) pyproject.toml
 	@python=""; \
 	for name in python3.13 python3.12 python3.11 python3; do \
 	    if $$name -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then \
@@ -88,6 +99,6 @@ $(READY): requirements.lock pyproject.toml
 	[ -x $(PY) ] || $$python -m venv $(VENV) || { rm -rf $(VENV); \
 	    echo "No virtual environment could be made: on Debian or Ubuntu, install python3-venv." >&2; \
 	    exit 1; }
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check -r $(PINS)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

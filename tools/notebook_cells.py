@@ -1,15 +1,66 @@
-"""The one cell that every notebook begins with, word for word: a test compares them."""
+"""The one cell that every notebook begins with, word for word: a test compares them.
 
-COLAB_BOOTSTRAP = """\
-# On Colab this fetches the course and what Colab lacks. Anywhere else it does nothing.
-import os, subprocess, sys
+    python tools/notebook_cells.py
+
+writes it into each notebook and leaves everything else as it is. Whoever publishes the course puts
+the address of the repository under `[project.urls]` in pyproject.toml and runs this once: then
+the cell clones from there without asking.
+"""
+
+import sys
+import tomllib
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def address() -> str:
+    """Where the course is published, as pyproject.toml says; empty if nowhere yet."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    return project.get("urls", {}).get("Repository", "")
+
+
+_CELL = """\
+# On Colab this finds or clones the course and adds what Colab lacks. Elsewhere it does nothing.
+import glob, runpy, subprocess, sys
 
 repository = ""  # @param {type:"string"}
 if "google.colab" in sys.modules:
-    repository = repository or os.environ.get("COURSE_REPOSITORY")
-    assert repository, "Put the address you clone the course from into `repository` above."
-    if not os.path.isdir("/content/course"):
+    places = ["..", "/content/*", "/content/drive/MyDrive/*", "/content/drive/MyDrive/*/*"]
+    found = [x for place in places for x in glob.glob(place + "/course_lib/../tools/colab.py")]
+    if not found:
+        assert repository, "Put the address you clone the course from into `repository` above."
         subprocess.run(["git", "clone", "--depth=1", repository, "/content/course"], check=True)
-    subprocess.run([sys.executable, "/content/course/tools/colab.py"], check=True)
-    sys.path.insert(0, "/content/course")
-    os.chdir("/content/course/notebooks")"""
+    runpy.run_path([*found, "/content/course/tools/colab.py"][0], run_name="__main__")"""
+
+
+def bootstrap() -> str:
+    """The cell, with the address of a course that is published."""
+    return _CELL.replace('repository = ""', f'repository = "{address()}"')
+
+
+COLAB_BOOTSTRAP = bootstrap()
+
+
+def write_into(path: Path) -> bool:
+    """Make the cell the source of a notebook's first code cell; whether that changed the file."""
+    import nbformat
+    from normalize import normalize
+
+    before = path.read_text(encoding="utf-8")
+    notebook = nbformat.reads(before, as_version=4)
+    next(cell for cell in notebook.cells if cell.cell_type == "code").source = COLAB_BOOTSTRAP
+    after = normalize(notebook)
+    if after != before:
+        path.write_text(after, encoding="utf-8")
+    return after != before
+
+
+def main() -> int:
+    for path in sorted((REPOSITORY / "notebooks").glob("*.ipynb")):
+        print(f"{path.name}: {'written' if write_into(path) else 'as it should be'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

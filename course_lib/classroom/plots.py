@@ -31,6 +31,9 @@ COLORS = {
     "causal": ORANGE,
     "span": GREEN,
     "infilling": PINK,
+    # published models
+    "gpt2": PINK,
+    "bigscience/bloom-560m": SKY,
     # where a model started
     "pretrained": BLUE,
     "scratch": AMBER,

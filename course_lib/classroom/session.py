@@ -11,9 +11,14 @@ from course_lib.runtime import Budget, CourseError
 if TYPE_CHECKING:
     import torch
 
+    from course_lib.classroom.hub import Published
+
 Track = Literal["offline", "hub"]
 TRACKS = ("offline", "hub")
-HUB_NOTEBOOKS: frozenset[str] = frozenset()  # notebooks whose cells also run on hub models
+# The notebooks whose cells also run on published models.
+HUB_NOTEBOOKS = frozenset(
+    {"01_masked_language_modeling", "02_causal_language_modeling", "04_objectives_compared"}
+)
 SEED = 0
 
 MEANING = {
@@ -38,6 +43,21 @@ class Course:
         """The name of the budget: smoke, cpu or gpu."""
         return self.sizes.name
 
+    def published(self, *names: str) -> "dict[str, Published]":
+        """Published models of the hub, by name, on the hub track; none on the offline track.
+
+        So one cell does for both tracks: it measures the reader's own model, and what else there
+        is. `data/hub.toml` lists the names; weights are fetched once and kept.
+
+        Raises:
+            CourseError: a name that is not in that table, or what keeps it from being fetched.
+        """
+        from course_lib.classroom.hub import pinned, published_model
+
+        for name in names:
+            pinned("models", name)
+        return {name: published_model(name) for name in names if self.track == "hub"}
+
     def __getattr__(self, key: str) -> Any:
         """A size of this notebook's table in `data/budgets.toml`."""
         if key.startswith("_") or "sizes" not in self.__dict__:
@@ -46,6 +66,8 @@ class Course:
 
     def __repr__(self) -> str:
         minutes = "under a minute" if self.sizes.minutes < 1 else f"{self.sizes.minutes:g} min"
+        if self.track == "hub":
+            minutes += ", and the published models on top"
         return "\n".join(
             [
                 f"notebook  {self.notebook}",
@@ -58,6 +80,7 @@ class Course:
 
 
 _current: Course | None = None
+_went_offline = False  # whether `begin` has forbidden this session the network
 
 
 def begin(notebook: str, budget: str | None = None, track: str | None = None) -> Course:
@@ -68,11 +91,15 @@ def begin(notebook: str, budget: str | None = None, track: str | None = None) ->
     from the argument, else `COURSE_TRACK`, else "offline".
 
     Raises:
-        CourseError: unknown notebook, budget or track, or a track this notebook does not have.
+        CourseError: unknown notebook, budget or track, a track this notebook does not have, or
+            the hub track in a session that began offline.
     """
     global _current
+    from course_lib.classroom.live import watched
+
     track = _choose_track(notebook, track)
-    _be_quiet(offline=track == "offline")
+    _set_network(track)
+    _be_quiet(downloads=track == "hub" and watched())
 
     # Imported only now: the environment set above is read when transformers is first imported.
     from course_lib.classroom.plots import use_style
@@ -103,22 +130,39 @@ def _choose_track(notebook: str, track: str | None) -> Track:
     return track
 
 
-def _be_quiet(offline: bool) -> None:
-    """No progress bars, no library chatter in stored outputs; no network on the offline track."""
+def _set_network(track: Track) -> None:
+    """Forbid the network on the offline track: the libraries read this once, when imported."""
+    global _went_offline
+    if track == "offline" and "huggingface_hub" not in sys.modules:
+        _went_offline = "HF_HUB_OFFLINE" not in os.environ
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    elif track == "hub" and _went_offline:
+        raise CourseError(
+            "This session began offline, and stays so: restart the kernel, then begin on the hub "
+            "track."
+        )
+
+
+def _be_quiet(downloads: bool) -> None:
+    """No progress bars but those of downloads, no library chatter in stored outputs."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if offline and "huggingface_hub" not in sys.modules:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if not downloads:
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
     import transformers
 
     transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    transformers.logging.disable_progress_bar()  # the bar of the hub goes with it
+    if downloads:
+        from huggingface_hub.utils import enable_progress_bars
+
+        enable_progress_bars()
     if datasets := sys.modules.get("datasets"):  # not worth its import for a setting
         datasets.logging.set_verbosity_error()
-        datasets.disable_progress_bars()
+        if not downloads:
+            datasets.disable_progress_bars()
     for category in (FutureWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category)

@@ -1,6 +1,6 @@
 """A row of tokens as chips: what a model reads, what it must predict, how sure it is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 
 from course_lib.classroom.cards import Card
@@ -14,12 +14,14 @@ def token_strip(
     labels: Sequence[str | int | None] | None = None,
     values: Sequence[float | None] | None = None,
     color: str = "masked",
+    framed: Collection[str] = (),
 ) -> Card:
     """Show a token row; below a token its target (`labels`) or a number (`values`).
 
     Positions without a target (None or -100) stay plain; those with one get a coloured frame and
     the target after an arrow, so that nothing hangs on colour alone. Values shade the chip from
-    pale (smallest) to strong (largest) and are written out.
+    pale (smallest) to strong (largest) and are written out. `framed` tokens, such as sentinels, get
+    the coloured frame wherever they stand.
 
     Raises:
         ValueError: labels or values of another length than the tokens, or both at once.
@@ -33,7 +35,7 @@ def token_strip(
     numbers = [note for note in notes if note is not None] if values is not None else []
     scale = (min(numbers), max(numbers)) if numbers else None
     chips = [
-        _chip(token, note, color_of(color), scale)
+        _chip(token, note, color_of(color), scale, token in framed)
         for token, note in zip(tokens, notes, strict=True)
     ]
     text = " ".join(_plain(t, n, scale) for t, n in zip(tokens, notes, strict=True))
@@ -47,8 +49,10 @@ def _plain(token: str, note: str | float | None, scale: tuple[float, float] | No
     return f"{visible(token)}({note:.2f})" if scale else f"{visible(token)}(->{visible(note)})"
 
 
-def _chip(token: str, note: str | float | None, color: str, scale: tuple | None) -> str:
-    frame = color if note is not None else "#c8cdd2"
+def _chip(
+    token: str, note: str | float | None, color: str, scale: tuple | None, framed: bool
+) -> str:
+    frame = color if framed or note is not None else "#c8cdd2"
     ground = f"{color}{_shade(note, scale)}" if note is not None and scale else "#ffffff"
     below = ""
     if note is not None:

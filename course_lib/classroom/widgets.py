@@ -21,10 +21,10 @@ from course_lib.classroom.plots import picture
 def explore(function: Callable[..., Any], **sliders: Any) -> None:
     """Show `function(...)` for its default values, and sliders to change them when live.
 
-    Each slider is `name=(low, high, step)` for a number, `name=[a, b, c]` for a choice, or
-    `name=True` for a tick box. It starts at the parameter's default in the function's signature,
-    else at the first value. The function returns a figure whose alternative text is the figure's
-    `set_label(...)` (else its title), a `Card`, or a string.
+    Each slider is `name=(low, high, step)` for a number, `name=[a, b, c]` for a choice, `name=True`
+    for a tick box, or `name="words"` for a line of text. It starts at the parameter's default in
+    the function's signature, else at the first value. The function returns a figure whose
+    alternative text is the figure's `set_label(...)` (else its title), a `Card`, or a string.
 
     Raises:
         ValueError: a slider that the function does not take, or a shape not listed above.
@@ -92,10 +92,15 @@ def _control(name: str, spec: Any, value: Any) -> Any:
     }
     if isinstance(spec, bool):
         return ipywidgets.Checkbox(value=bool(value), **options)
+    if isinstance(spec, str):
+        options["layout"].width = "48em"
+        return ipywidgets.Text(value=value, continuous_update=False, **options)
     if isinstance(spec, list):
         return ipywidgets.Dropdown(options=spec, value=value, **options)
     if not (isinstance(spec, tuple) and len(spec) == 3):
-        raise ValueError(f"{name}={spec!r}: give (low, high, step), a list of choices, or True")
+        raise ValueError(
+            f"{name}={spec!r}: give (low, high, step), a list of choices, a text, or True"
+        )
     low, high, step = spec
     whole = all(isinstance(number, int) for number in (low, high, step, value))
     slider = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider

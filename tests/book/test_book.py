@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+from build_book import settings_for
+
 ROOT = Path(__file__).resolve().parents[2]
 CLAIMS = tomllib.loads((ROOT / "data" / "claims.toml").read_text())["claim"]
 
@@ -57,6 +60,25 @@ def test_notebooks_show_stored_outputs_and_no_unread_markup(html):
         source = page.read_text(encoding="utf-8")
         assert 'class="cell_output' in source
         assert ":::" not in text_of(page)
+
+
+def colab_button(address: str) -> tuple[str, str] | None:
+    """The repository and the Colab address that the book's pages would link to."""
+    options = settings_for(address, local_scripts=True)["sphinx"]["config"]["html_theme_options"]
+    buttons = options.get("launch_buttons")
+    return (options["repository_url"], buttons["colab_url"]) if buttons else None
+
+
+@pytest.mark.parametrize("ending", ["", "/", ".git"])
+def test_a_course_on_github_has_colab_buttons(ending):
+    colab = "https://colab.research.google.com"
+    published = "https://github.com/someone/course"
+    assert colab_button(published + ending) == (published, colab)
+
+
+@pytest.mark.parametrize("address", ["", "https://example.org/course.git"])
+def test_no_button_leads_where_colab_finds_nothing(address):
+    assert colab_button(address) is None
 
 
 def cited(text: str) -> set[tuple[str, str]]:

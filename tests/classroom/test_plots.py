@@ -123,6 +123,11 @@ def test_a_strip_marks_targets_in_words_too():
     assert "-100" not in strip.html
 
 
+def test_a_strip_frames_what_it_is_told_to():
+    html = token_strip(["a", "<x>", "b"], color="span", framed={"<x>"}).html
+    assert html.count(f"border:2px solid {COLORS['span']}") == 1
+
+
 def test_a_strip_writes_its_numbers_and_survives_equal_ones():
     assert repr(token_strip(["a", "b"], values=[0.5, 0.5])) == "a(0.50) b(0.50)"
     assert "&lt;b&gt;" in token_strip(["<b>"]).html

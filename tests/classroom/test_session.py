@@ -71,6 +71,13 @@ def test_it_seeds_every_global_generator():
     assert (random.random(), torch.rand(1).item()) == first
 
 
+def test_offline_there_is_no_published_model_and_a_wrong_name_is_still_found():
+    course = begin(NOTEBOOK, budget="smoke")
+    assert course.published("bert-base-uncased", "gpt2") == {}
+    with pytest.raises(CourseError, match="'gpt-2' is not pinned"):
+        course.published("gpt-2")
+
+
 def test_in_a_fresh_process_it_goes_offline_and_imports_nothing_slow():
     code = (
         "import sys, os, course_lib.classroom as c\n"
@@ -81,6 +88,12 @@ def test_in_a_fresh_process_it_goes_offline_and_imports_nothing_slow():
         "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
         "from transformers.utils import logging\n"
         "assert not logging.is_progress_bar_enabled()\n"
+        "try:\n"
+        "    c.begin('01_masked_language_modeling', budget='smoke', track='hub')\n"
+        "except c.session.CourseError as error:\n"
+        "    assert 'restart the kernel' in str(error)\n"
+        "else:\n"
+        "    raise AssertionError('a session that is offline went on to the hub')\n"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     done = subprocess.run(

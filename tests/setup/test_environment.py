@@ -15,10 +15,24 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    return {canonicalize_name(name): version for name, version in (x.split("==") for x in lines)}
+
+
 LINES = (ROOT / "requirements.lock").read_text().splitlines()
-PINS = {canonicalize_name(name): version for name, version in (x.split("==") for x in LINES)}
+FLOOR_LINES = [
+    line
+    for line in (ROOT / "requirements-floor.txt").read_text().splitlines()
+    if not line.startswith("#")
+]
+PINS, FLOOR = pins(LINES), pins(FLOOR_LINES)
+ON_THE_FLOOR = Path(sys.prefix).name == ".venv-floor"
+RUNNING = PINS | FLOOR if ON_THE_FLOOR else PINS
 DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 
 # What torch's own pins bring on a machine with CUDA, and not elsewhere.
@@ -36,7 +50,7 @@ COLAB = {
 }
 
 
-@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("line", [*LINES, *FLOOR_LINES])
 def test_a_line_of_the_lock_is_one_exact_pin(line):
     assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line)
     assert not line.startswith((*BUILD_OF_TORCH, "course"))
@@ -62,13 +76,37 @@ def test_the_package_admits_what_colab_ships(name):
     assert ranges[name].contains(COLAB[name])
 
 
-@pytest.mark.parametrize("name", PINS)
+def test_the_floor_is_what_colab_ships_and_older_than_the_lock():
+    """Torch apart: there is one wheel of it, and Colab's is its own."""
+    assert {name: FLOOR[name] for name in COLAB if name != "torch"} == {
+        name: version for name, version in COLAB.items() if name != "torch"
+    }
+    for name, version in FLOOR.items():
+        assert name not in PINS or Version(version) < Version(PINS[name]), f"{name}: not older"
+
+
+def test_the_floor_spells_names_as_the_lock_does():
+    """`make` tells by the name which line of the lock a floor replaces."""
+    spelled = {canonicalize_name(line.split("==")[0]): line.split("==")[0] for line in LINES}
+    for line in FLOOR_LINES:
+        name = line.split("==")[0]
+        assert spelled.get(canonicalize_name(name), name) == name
+
+
+@pytest.mark.parametrize("text", DEPENDENCIES)
+def test_the_floor_satisfies_the_package(text):
+    requirement = Requirement(text)
+    version = (PINS | FLOOR)[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(version)
+
+
+@pytest.mark.parametrize("name", RUNNING)
 def test_the_pin_is_installed_and_so_is_all_it_needs_by_a_pin(name):
-    assert metadata.version(name).split("+")[0] == PINS[name], "run `make lab`: not the lock's"
+    assert metadata.version(name).split("+")[0] == RUNNING[name], "run make again: not the pin's"
     for requirement in map(Requirement, metadata.requires(name) or []):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             needed = canonicalize_name(requirement.name)
-            assert needed in PINS or needed.startswith(BUILD_OF_TORCH), f"{name} needs {needed}"
+            assert needed in RUNNING or needed.startswith(BUILD_OF_TORCH), f"{name} needs {needed}"
 
 
 def conda_environment() -> dict:
@@ -81,6 +119,7 @@ def test_conda_leaves_every_version_but_pythons_to_the_lock():
     assert pip == {"pip": ["-r requirements.lock", "-e ."]}
 
 
+@pytest.mark.skipif(ON_THE_FLOOR, reason="conda has the lock's versions")
 def test_conda_installs_exactly_the_lock_and_the_package():
     """As conda does: its pip section becomes a requirements file beside environment.yml."""
     listed = ROOT / "condaenv.test.requirements.txt"

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ("lab", "test", "check", "book", "notebooks", "runs", "bench", "gpu", "clean", "help")
-COMMANDS = ("sh", "sed", "awk", "id", "touch", "rm")
+TARGETS = (
+    *("lab", "test", "check", "test-floor", "book", "notebooks", "runs", "bench", "gpu", "clean"),
+    "help",
+)
+COMMANDS = ("sh", "sed", "awk", "id", "touch", "rm", "mkdir", "cp", "mktemp")
+FAKE = 'echo "$0 $@" >> log; case "$*" in *venv*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";; esac'
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -37,7 +41,7 @@ def test_make_alone_lists_the_targets():
 @pytest.fixture
 def clone(tmp_path) -> Path:
     """A copy with a PATH that holds one fake Python, which the tests make old or new."""
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+    for name in ("Makefile", "requirements.lock", "requirements-floor.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "bin").mkdir()
     for name in COMMANDS:
@@ -60,12 +64,7 @@ def test_an_old_python_is_one_clear_line(clone):
 
 
 def test_the_environment_is_made_once_and_again_when_the_lock_changes(clone):
-    fake = (
-        'echo "$@" >> log; case "$*" in *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;; esac'
-    )
-    (clone / "bin" / "mkdir").symlink_to(shutil.which("mkdir"))
-    (clone / "bin" / "cp").symlink_to(shutil.which("cp"))
-    put_python(clone, "python3.11", fake)
+    put_python(clone, "python3.11", FAKE)
 
     def calls() -> str:
         (clone / "log").write_text("")
@@ -76,9 +75,40 @@ def test_the_environment_is_made_once_and_again_when_the_lock_changes(clone):
     assert "-m venv .venv" in first
     assert "-r requirements.lock" in first
     assert "--no-deps --no-build-isolation -e ." in first
-    assert calls() == "-m course_lib runs\n"
+    assert calls() == ".venv/bin/python -m course_lib runs\n"
     later = (clone / ".venv" / ".ready").stat().st_mtime + 10
     os.utime(clone / "requirements.lock", (later, later))
     again = calls()
     assert "-r requirements.lock" in again
     assert "-m venv" not in again
+
+
+def test_the_floors_have_an_environment_of_their_own_and_the_lock_fills_it_up(clone):
+    put_python(clone, "python3.11", FAKE)
+    result = make("test-floor", cwd=clone, PATH=str(clone / "bin"))
+    assert result.returncode == 0, result.stderr
+    assert not (clone / ".venv").exists()
+    calls = (clone / "log").read_text()
+    assert "-m venv .venv-floor" in calls
+    assert "-r .venv-floor/pins.txt" in calls
+    assert calls.count(".venv-floor/bin/python -m pytest") == 2
+
+    def pins(name: str) -> dict[str, str]:
+        lines = (clone / name).read_text().splitlines()
+        return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+    floor = pins("requirements-floor.txt")
+    assert pins(".venv-floor/pins.txt") == pins("requirements.lock") | floor
+    written = (clone / ".venv-floor" / "pins.txt").read_text()
+    assert written.count("transformers==") == 1
+
+
+def test_clean_removes_both_environments(clone):
+    for name in (".venv", ".venv-floor"):
+        (clone / name).mkdir()
+    for name in ("course_lib", "tests", "tools", "notebooks"):
+        (clone / name).mkdir()
+    (clone / "bin" / "find").symlink_to(shutil.which("find"))
+    assert make("clean", cwd=clone, PATH=str(clone / "bin")).returncode == 0
+    assert not (clone / ".venv").exists()
+    assert not (clone / ".venv-floor").exists()

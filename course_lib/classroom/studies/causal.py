@@ -1,12 +1,15 @@
 """Causal language modeling: the recorded experiments of notebook 02."""
 
 import torch
+from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from course_lib.classroom.hub import Published
 from course_lib.classroom.studies.common import recipe, study, top_margin
-from course_lib.corpora import World, load, pack, pad_documents
+from course_lib.corpora import World, load, pack, pad_documents, world_of
 from course_lib.corpora.world.tasks import completions
 from course_lib.evaluation import document_losses, loss_by_position, sequence_log_prob
+from course_lib.runtime import generator
 from course_lib.training import Run
 
 SHOTS = (0, 1, 2, 4)
@@ -23,14 +26,14 @@ def mat_margin_causal(run: Run) -> float:
     """How far " mat" is ahead after "The cat sat on the", in nats, by its first token."""
     ids = run.tokenizer("The cat sat on the", return_tensors="pt")["input_ids"]
     answer = run.tokenizer(" mat", add_special_tokens=False)["input_ids"][0]
-    logits = run.model.eval()(input_ids=ids).logits[0, -1]
+    logits = run.model.eval()(input_ids=ids.to(run.model.device)).logits[0, -1]
     return top_margin(logits.log_softmax(dim=-1), answer)
 
 
 def floor_gap(run: Run, documents: int = 1000) -> dict[str, float]:
-    """Loss per token on whole held-out documents of the world, and the entropy of the same."""
-    world = World()
-    texts = load("world", "test", documents=documents)["text"]
+    """Loss per token on whole held-out documents of the run's world, and the floor under it."""
+    world = world_of(run.recipe.corpus)
+    texts = load(run.recipe.corpus, "test", documents=documents)["text"]
     losses = document_losses(run.model, run.tokenizer, texts)
     tokens = losses["tokens"].sum()
     return {
@@ -52,7 +55,7 @@ def _scored(batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return batch["input_ids"][:, 1:][batch["attention_mask"][:, 1:].bool()]
 
 
-def shots_accuracy(run: Run, examples: int = 200) -> dict[str, float]:
+def shots_accuracy(run: Run | Published, examples: int = 200) -> dict[str, float]:
     """Share of prompts where the right one of an animal's four facts is the likeliest."""
     scores = {}
     for shots in SHOTS:
@@ -66,6 +69,32 @@ def shots_accuracy(run: Run, examples: int = 200) -> dict[str, float]:
             hits += max(choices, key=choices.get) == row["answer"]
         scores[f"shots_{shots}"] = hits / len(rows)
     return scores
+
+
+def review_accuracy(writer: Published, examples: Dataset, questions: Dataset) -> dict[str, float]:
+    """Share of reviews whose verdict is the likelier word, behind 0 to 4 reviews with theirs.
+
+    The examples of a question are drawn anew for each question, and are the same for every model.
+    """
+    scores = {}
+    for shots in SHOTS:
+        hits = 0
+        for number, question in enumerate(questions):
+            order = torch.randperm(len(examples), generator=generator("review", shots, number))
+            shown = [_review(**examples[i]) for i in order[:shots].tolist()]
+            prompt = "".join([*shown, _review(question["text"])])
+            good, bad = (
+                sequence_log_prob(writer.model, writer.tokenizer, prompt, f" {verdict}")
+                for verdict in ("good", "bad")
+            )
+            hits += (good > bad) == bool(question["label"])
+        scores[f"shots_{shots}"] = hits / len(questions)
+    return scores
+
+
+def _review(text: str, label: int | None = None) -> str:
+    verdict = "" if label is None else f" {('bad', 'good')[label]}\n\n"
+    return f"Review: {text.strip()}\nVerdict:{verdict}"
 
 
 def measure_causal_world(run: Run) -> dict[str, float]:

@@ -1,9 +1,13 @@
 """Masked language modeling: the recorded experiments of notebook 01."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from datasets import Dataset
+from transformers import PreTrainedModel
 
+from course_lib.classroom.hub import Published, published_rows
 from course_lib.classroom.studies.common import (
     TEST_EXAMPLES,
     measure_nothing_more,
@@ -37,7 +41,7 @@ def mat_margin_masked(run: Run) -> float:
     tokenizer = run.tokenizer
     batch = tokenizer(f"The cat sat on the {tokenizer.mask_token}.", return_tensors="pt")
     place = batch["input_ids"][0].tolist().index(tokenizer.mask_token_id)
-    logits = run.model.eval()(**batch).logits[0, place]
+    logits = run.model.eval()(**batch.to(run.model.device)).logits[0, place]
     return top_margin(logits.log_softmax(dim=-1), tokenizer.convert_tokens_to_ids("mat"))
 
 
@@ -61,18 +65,49 @@ def label_tasks(
     Both start from the same architecture and see the same examples in the same order; the
     examples, too, are drawn by `seed`.
     """
-    world, scores = World(), {}
+    world = World()
+
+    def rows(draw: Callable[..., Dataset]) -> tuple[Dataset, Dataset]:
+        return draw(world, LABELLED, seed=1000 + seed), draw(world, test_examples, seed=1)
+
     tasks = {
-        "sentiment": (SentimentTask(), sentiment),
-        "entities": (EntityTask(len(TAGS)), entities),
+        "sentiment": (SentimentTask(), *rows(sentiment)),
+        "entities": (EntityTask(len(TAGS)), *rows(entities)),
     }
-    bodies = {"pretrained": run.model, "scratch": fresh_model(run.recipe, run.tokenizer)}
-    settings = replace(settings, seed=seed)
-    for name, (task, draw) in tasks.items():
-        train, test = draw(world, LABELLED, seed=1000 + seed), draw(world, test_examples, seed=1)
-        for start, body in bodies.items():
-            scores[f"{name}_{start}"] = fine_tune(body, run.tokenizer, task, train, test, settings)
-    return scores
+    scratch = fresh_model(run.recipe, run.tokenizer)
+    return _tuned(run, scratch, tasks, replace(settings, seed=seed))
+
+
+def published_label_tasks(
+    encoder: Published, seed: int, settings: Optimization, test_examples: int
+) -> dict[str, float]:
+    """The same for a published encoder on real text: SST-2, and CoNLL-2003 with its nine tags."""
+
+    def rows(name: str) -> tuple[Dataset, Dataset]:
+        return (
+            published_rows(name, LABELLED, seed=seed),
+            published_rows(name, test_examples, split="test"),
+        )
+
+    tasks = {
+        "sentiment": (SentimentTask(), *rows("sst2")),
+        "entities": (EntityTask(9), *rows("conll2003")),
+    }
+    return _tuned(encoder, encoder.fresh(seed), tasks, replace(settings, seed=seed))
+
+
+def _tuned(
+    start: Run | Published,
+    scratch: PreTrainedModel,
+    tasks: dict[str, tuple[SentimentTask | EntityTask, Dataset, Dataset]],
+    settings: Optimization,
+) -> dict[str, float]:
+    bodies = {"pretrained": start.model, "scratch": scratch}
+    return {
+        f"{name}_{begun}": fine_tune(body, start.tokenizer, *task, settings)
+        for name, task in tasks.items()
+        for begun, body in bodies.items()
+    }
 
 
 def measure_masked_world(run: Run) -> dict[str, float]:
