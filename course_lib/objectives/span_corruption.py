@@ -60,7 +60,14 @@ class SpanCorruption:
         Raises:
             ValueError: a row needs more spans than there are sentinels, or has under 2 tokens.
         """
-        noise = self.noise_mask(*blocks.shape, generator)
+        return self.corrupt(blocks, self.noise_mask(*blocks.shape, generator))
+
+    def corrupt(self, blocks: LongTensor, noise: BoolTensor) -> dict[str, Tensor]:
+        """The same for a mask of your own, `[batch, length]`, with equally many spans in each row.
+
+        Where a row ends in clean tokens, its target closes with one more sentinel, as in figure 2
+        of the paper: `<x> sat <y> mat <z>`.
+        """
         return {
             "input_ids": self._collapse(blocks, noise),
             "labels": self._collapse(blocks, ~noise),

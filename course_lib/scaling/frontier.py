@@ -15,7 +15,7 @@ from course_lib.scaling.simulation import TrainingCurve
 from course_lib.scaling.validation import checked_runs
 
 SAME_BUDGET = 0.1  # of compute, by which neighbours within one budget may differ
-FEWEST_SIZES = 4  # at a budget: three fix a parabola, the fourth can contradict it
+FEWEST_SIZES = 3  # at a budget: a parabola has three coefficients
 FEWEST_OPTIMA = 3
 COMPUTE_GRID = 1500  # budgets at which the envelope is read, as in the paper
 SMOOTHING = 0.15  # width of the window over a training curve, in log tokens
@@ -86,7 +86,8 @@ def fit_isoflop(params: ArrayLike, tokens: ArrayLike, loss: ArrayLike) -> Fronti
     """Approach 2: at each compute budget, a parabola of loss over log N; its lowest point counts.
 
     Runs belong to one budget if, sorted by compute 6 N D, each is within 10 % of the one before. A
-    budget needs four different sizes.
+    budget needs three different sizes. The interval knows of noise alone: where alpha and beta
+    differ, a profile is not symmetric, and a parabola over a wide range of sizes is biased.
 
     Raises:
         ValueError: as `fit_parametric`, or fewer than three budgets with their lowest point between

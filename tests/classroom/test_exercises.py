@@ -7,6 +7,8 @@ say. A check that accepts a slip, or names the wrong one, fails.
 """
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -117,8 +119,80 @@ def crashing_f1(expected, predicted):
 
 
 solve_count = registered()["count-targets"].solution
+solve_layer = registered()["layer-flops"].solution
+solve_share = registered()["utilisation"].solution
+solve_power = registered()["power-law-exponent"].solution
+solve_tokens = registered()["tokens-for-loss"].solution
+
+
+def left_of(loss, params, law):
+    """B over what is left for the data: D^beta, negative where nothing is."""
+    return law.B / (loss - law.E - law.A / params**law.alpha)
+
+
+def price(width, layers, vocab, tokens, targets):
+    return 6 * (12 * layers * width**2 * tokens + vocab * width * targets)
+
+
+def fill(scores_of, rescale=lambda scores: scores.softmax(0).tolist()):
+    """The gap exercise: scores of the candidates, and what is made of them."""
+    return lambda log_prob, text, words: rescale(
+        torch.tensor([scores_of(log_prob, text, word) for word in words], dtype=torch.float64)
+    )
+
+
+def whole(log_prob, text, word):
+    return log_prob(text.replace("{}", word))
+
+
+def left_only(log_prob, text, word):
+    return log_prob(text[: text.index("{}")] + word)
+
+
+def by_exp(scores):
+    return (scores.exp() / scores.exp().sum()).tolist()
+
+
+def entropies(joint):
+    """Entropy of a pair of tokens, and of each alone."""
+    one, two = joint.sum(1), joint.sum(0)
+    return [-float((p * p.log()).sum()) for p in (joint, one, two)]
+
 
 # name -> [(wrong answer, words that its message must contain)]
+def corrupt(each_word=False, marked=True, swapped=False):
+    """Span corruption with one thing wrong."""
+
+    def answer(words, hidden):
+        source, target, before, spans = [], [], False, 0
+        for word, hide in zip(words, hidden, strict=True):
+            if hide and (each_word or not before):
+                source.append(f"<{spans}>")
+                target += [f"<{spans}>"] if marked else []
+                spans += 1
+            (target if hide else source).append(word)
+            before = hide
+        return (target, source) if swapped else (source, target)
+
+    return answer
+
+
+def restore_first_words(source, target):
+    behind = {mark: word for mark, word in pairwise(target) if mark[0] == "<"}
+    return [behind.get(word, word) for word in source]
+
+
+def shifted(labels, start, pad, places):
+    inputs = labels.roll(places, dims=1)
+    inputs[:, 0 if places > 0 else -1] = start
+    return inputs.masked_fill(inputs == -100, pad)
+
+
+def shift_in_place(labels, start, pad):
+    labels[:] = shifted(labels, start, pad, 1)
+    return labels
+
+
 WRONG = {
     "count-targets": [
         (lambda o, n, r: n, "only the masked ones"),
@@ -194,6 +268,191 @@ WRONG = {
         (lambda h, n: alibi()(h, n)[0], "should have shape"),
         (lambda h, n: alibi()(h, n) - 1, "the diagonal is 0"),
     ],
+    "layer-flops": [
+        (lambda w, i, n: solve_layer(w, i, n) / 2, "multiplication and the addition"),
+        (lambda w, i, n: solve_layer(w, i, n) - 4 * n * n * w, "scores and weighted values"),
+        (lambda w, i, n: solve_layer(w, i, n) - 2 * n * n * w, "weights and values"),
+        (lambda w, i, n: solve_layer(w, i, n) / n, "for one token"),
+        (lambda w, i, n: solve_layer(w, i, n) - 4 * n * (n - 1) * w, "square of the length"),
+        (lambda w, i, n: solve_layer(w, i, n) - 2 * n * w * w, "One projection is missing"),
+        (lambda w, i, n: solve_layer(w, i, n) - 2 * n * w * i, "two feed-forward matrices"),
+        (lambda w, i, n: 3 * solve_layer(w, i, n), "forward pass alone"),
+        (lambda w, i, n: solve_layer(w, i, n) - 2 * n * (n - 1) * w, "computed all the same"),
+        (lambda w, i, n: 6 * w * i * n, "Add up 2mkn"),
+    ],
+    "petaflops-days": [
+        (lambda p, t: 2 * p * t / 8.64e19, "forward pass alone"),
+        (lambda p, t: 6 * p * t, "These are FLOPs"),
+        (lambda p, t: 6 * p * t / 1e15, "a day has 86,400"),
+        (lambda p, t: 6 * p * t / 1e15 / 3600, "That is an hour"),
+        (lambda p, t: 6 * p * t / 8.64e16, "Tera is 10\\^12"),
+        (lambda p, t: p + t, "You say"),
+    ],
+    "utilisation": [
+        (lambda p, t, n, peak: 100 * solve_share(p, t, n, peak), "in percent"),
+        (lambda p, t, n, peak: solve_share(p, t, 1, peak), "peak of one card"),
+        (lambda p, t, n, peak: solve_share(p, n * t, 1, peak), "all cards together already"),
+        (lambda p, t, n, peak: solve_share(p, t, n, peak) / 3, "forward pass alone"),
+        (lambda p, t, n, peak: solve_share(p, t, n, peak) * 1e12, "in another unit"),
+        (lambda p, t, n, peak: 1 / solve_share(p, t, n, peak), "Upside down"),
+        (lambda p, t, n, peak: 0.42, "a share of"),
+    ],
+    "power-law-exponent": [
+        (lambda s, b, e: solve_power(s, b, 0.0), "logarithm of the whole loss"),
+        (lambda s, b, e: -solve_power(s, b, e), "The sign"),
+        (lambda s, b, e: 1 / solve_power(s, b, e), "Upside down"),
+        (lambda s, b, e: (s[1] - b[1]) / math.log(b[0] / s[0]), "not of their logarithms"),
+        (lambda s, b, e: math.log((s[1] - e) / (b[1] - e)), "left the sizes out"),
+        (lambda s, b, e: math.log((s[1] - e) / (b[1] - e)) * s[0] / b[0], "Take its logarithm"),
+        (lambda s, b, e: 0.123, "you say"),
+    ],
+    "tokens-for-loss": [
+        (lambda x, n, law: solve_tokens(x, n, replace(law, A=0)), "size of the model out"),
+        (lambda x, n, law: solve_tokens(x, n, replace(law, E=0)), "the floor E out"),
+        (lambda x, n, law: left_of(x, n, law), "Take the root"),
+        (lambda x, n, law: left_of(x, n, law) ** law.beta, "so D is its root"),
+        (lambda x, n, law: abs(left_of(x, n, law)) ** (1 / law.beta), "no data is enough"),
+        (lambda x, n, law: 1e6, "Put your D into the law"),
+    ],
+}
+
+WRONG |= {
+    "equal-price": [
+        (lambda b, *shape: b // (price(*shape) / 3), "forward pass alone"),
+        (lambda b, *shape: b // (price(*shape) / 2), "costs 2 FLOPs"),
+        (lambda b, w, n, v, t, y: b // price(w, n, v, t, t), "only the targets need it"),
+        (lambda b, w, n, v, t, y: b // price(w, n, v, t, 0), "vocabulary layer is missing"),
+        (lambda b, w, n, v, t, y: b // price(w, n, v, y, y), "The model reads all tokens"),
+        (lambda b, w, n, v, t, y: b // price(w, 1, v, t, y), "one layer only"),
+        (lambda b, *shape: b / price(*shape), "round down"),
+        (lambda b, *shape: math.ceil(b / price(*shape)), "round down"),
+        (lambda b, *shape: 100, "you say 100"),
+    ],
+    "gap-by-whole-text": [
+        (fill(left_only), "right side is evidence"),
+        (fill(lambda f, text, word: f(text) + len(word)), "still has `{}` in it"),
+        (fill(whole, by_exp), "exp` of a very negative number is 0"),
+        (fill(whole, lambda s: (-s).softmax(0).tolist()), "The sign is turned"),
+        (fill(whole, lambda s: s.log_softmax(0).tolist()), "log-probabilities; take `exp`"),
+        (fill(whole, lambda s: s.tolist()), "Some are negative"),
+        (fill(whole, lambda s: (s - s.max()).exp().tolist()), "divide by their sum"),
+        (fill(whole, lambda s: (s / 2).softmax(0).tolist()), "compare the ratio"),
+        (fill(whole, lambda s: s.softmax(0).tolist()[:2]), "one for each, in order"),
+    ],
+    "pseudo-entropy": [
+        (lambda j: (entropies(j)[0],) * 2, "is not the entropy"),
+        (lambda j: (sum(entropies(j)[1:]),) * 2, "know nothing of each other"),
+        (lambda j: (entropies(j)[0], sum(entropies(j)[1:])), "own frequencies"),
+        (lambda j: (entropies(j)[0], entropies(j)[0] - entropies(j)[2]), "second is masked in"),
+        (lambda j: (entropies(j)[0], entropies(j)[0] - entropies(j)[1]), "first is masked in"),
+        (lambda j: (entropies(j)[0] / math.log(2), 1.0), "in bits"),
+        (lambda j: (-entropies(j)[0], 1.0), "is negative"),
+        (lambda j: (entropies(j)[0], 99.0), "not 99"),
+    ],
+    "corrupt-spans": [
+        (corrupt(each_word=True), "share one"),
+        (corrupt(marked=False), "no sentinels"),
+        (corrupt(swapped=True), "changed places"),
+        (lambda words, hidden: (words, []), "the source should be"),
+        (lambda words, hidden: words, r"Return \(source, target\)"),
+    ],
+    "restore-text": [
+        (lambda source, target: source, "sentinels are left"),
+        (restore_first_words, "words are missing"),
+        (lambda source, target: [w for w in source + target if w[0] != "<"], "Mind the order"),
+    ],
+    "span-lengths": [
+        (lambda n, r, m: (n - round(n * r) + 1, round(n * r) + 1), "left out the sentinels"),
+        (
+            lambda n, r, m: (
+                n - round(n * r) + round(round(n * r) / m),
+                round(n * r) + round(round(n * r) / m),
+            ),
+            "left out the end token",
+        ),
+        (lambda n, r, m: (n + 1, round(n * r) + round(round(n * r) / m) + 1), "keeps its length"),
+        (lambda n, r, m: (n, n), "tokens, not"),
+    ],
+    "shift-right": [
+        (lambda labels, start, pad: labels.masked_fill(labels == -100, pad), "Nothing is shifted"),
+        (lambda labels, start, pad: shifted(labels, start, pad, -1), "to the left"),
+        (lambda labels, start, pad: shifted(labels, start, -100, 1), "-100 is no token"),
+        (lambda labels, start, pad: shifted(labels, pad, pad, 1), "begins with `start`"),
+        (shift_in_place, "changed `labels`"),
+    ],
+}
+
+solve_law = registered()["fit-law"].solution
+solve_profile = registered()["read-profile"].solution
+
+
+def linear_fit(params, tokens, loss, floor=True):
+    """The best pair of exponents on a coarse grid, with or without a floor."""
+    best = (math.inf,)
+    for alpha in np.arange(0.02, 0.5, 0.02):
+        for beta in np.arange(0.02, 0.5, 0.02):
+            columns = [floor * np.ones(len(loss)), params**-alpha, tokens**-beta]
+            matrix = np.stack(columns, axis=1)
+            found = np.linalg.lstsq(matrix, loss, rcond=None)[0]
+            error = ((matrix @ found - loss) ** 2).sum()
+            best = min(best, (error, found[1], found[2], found[0], alpha, beta))
+    return best[1:]
+
+
+def changed_law(change):
+    return lambda n, d, loss: change(*solve_law(n, d, loss))
+
+
+def huber(size_of=np.abs, total=np.sum, jump=0, parabola=True, line=True, factor=1.0):
+    def objective(residuals, delta):
+        size = size_of(residuals)
+        inner, outer = size**2 / 2, delta * (size - (0 if jump else delta / 2))
+        small = size <= delta
+        return factor * total(np.where(parabola & (small | (not line)), inner, outer))
+
+    return objective
+
+
+def vertex(params, loss, over=np.log, back=np.exp, two=2, inside=True, upward=True):
+    c2, c1, _ = np.polyfit(over(params), loss, 2)
+    best = back(-c1 / (two * c2))
+    wrong = (inside and not params.min() < best < params.max()) or (upward and c2 <= 0)
+    return math.nan if wrong else best
+
+
+WRONG |= {
+    "fit-law": [
+        (changed_law(lambda a, b, e, x, y: (b, a, e, y, x)), "are exchanged"),
+        (changed_law(lambda a, b, e, x, y: (a, b, e, -x, -y)), "alpha is positive"),
+        (changed_law(lambda a, b, e, x, y: (a, b, e, y / (x + y), x / (x + y))), "of the optimum"),
+        (lambda n, d, loss: linear_fit(n, d, loss, floor=False), "Your E is 0"),
+        (changed_law(lambda a, b, e, x, y: (math.log(a), b, e, x, y)), "logarithm of A"),
+        (changed_law(lambda a, b, e, x, y: (a, b, e, x + 0.05, y)), "alpha is 0"),
+        (changed_law(lambda a, b, e, x, y: (a, 2 * b, e, x, y)), "Your exponents are right"),
+        (changed_law(lambda a, b, e, x, y: (x, y)), "Return five numbers"),
+    ],
+    "huber-sum": [
+        (huber(total=np.mean), "Still an average"),
+        (huber(total=np.mean, jump=1), "what you were given"),
+        (huber(jump=1), "still jumps"),
+        (huber(line=False), "All squares"),
+        (huber(parabola=False), "All straight"),
+        (huber(size_of=lambda r: r), "below zero"),
+        (huber(factor=2), "Twice the Huber loss"),
+        (huber(factor=0.3), "the sum is"),
+    ],
+    "read-profile": [
+        (lambda n, loss: n[loss.argmin()], "of the sizes \\*tried"),
+        (lambda n, loss: vertex(n, loss, back=lambda v: v, inside=False), "the logarithm"),
+        (
+            lambda n, loss: vertex(n, loss, lambda n: n, lambda v: v),
+            "parabola over N|parabola over log N",
+        ),
+        (lambda n, loss: vertex(n, loss, two=1, inside=False), "left the 2 out"),
+        (lambda n, loss: vertex(n, loss, inside=False), "still falls at the end"),
+        (lambda n, loss: vertex(n, loss, upward=False), "top of a hill"),
+        (lambda n, loss: 1.1 * solve_profile(n, loss), "you say"),
+    ],
 }
 
 CASES = [(name, i) for name, answers in WRONG.items() for i in range(len(answers))]
@@ -253,7 +512,7 @@ def test_an_exercise_is_complete_and_shows_itself(name):
     solution = task.show_solution()._repr_markdown_()
     code = solution.split("```python\n")[1].split("```")[0]
     # What is shown must run as it stands, with the notebook's names around it.
-    scope = {"torch": torch, "math": math, "MASK_ID": MASK_ID, "VOCAB_SIZE": VOCAB_SIZE}
+    scope = {"torch": torch, "np": np, "math": math, "MASK_ID": MASK_ID, "VOCAB_SIZE": VOCAB_SIZE}
     exec(code, scope)
     assert task.check(scope[task.function])
 

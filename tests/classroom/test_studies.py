@@ -47,7 +47,7 @@ def test_a_random_few_recorded_runs_can_be_made_again(capsys):
     for name, record in random.SystemRandom().sample(candidates, 2):
         with capsys.disabled():
             print(f"retraining {name}: {record.recipe.name}, seed {record.seed}")
-        again = run_and_measure(STUDIES[name], record.recipe)
+        again = run_and_measure(record.recipe, STUDIES[name].measure)
         now, then = again.history[-1]["validation_loss"], record.history[-1]["validation_loss"]
         assert now == pytest.approx(then, abs=STUDIES[name].tolerance)
 

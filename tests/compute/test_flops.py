@@ -164,12 +164,17 @@ def test_a_planted_bug_is_more_than_two_percent(bug):
     assert abs(wrong / seen - 1) > 0.02
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    ("objective", "rate"),
+    [
+        (name, rate)
+        for name in OBJECTIVES
+        for rate in (None, 0.3)
+        if not (rate and name == "causal")
+    ],
+)
 @pytest.mark.parametrize("length", [16, 64, 200])
-@pytest.mark.parametrize("rate", [None, 0.3])
 def test_rows_are_as_long_as_the_objective_makes_them(objective, length, rate):
-    if objective == "causal" and rate:
-        pytest.skip("nothing to corrupt")
     family = {"span": "t5", "infilling": "bart", "causal": "gpt2"}.get(objective, "bert")
     tokenizer = word_tokenizer(family)
     made = make_objective(objective, tokenizer, rate=rate)

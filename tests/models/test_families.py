@@ -196,3 +196,15 @@ def test_a_fresh_encoder_attends_to_what_is_near(family, tokenizer):
         layers = model(input_ids=ids, output_attentions=True).attentions
     near = torch.stack([layers[0][0, :, t, t + 1].mean() for t in range(ids.shape[1] - 1)]).mean()
     assert near > 1 / ids.shape[1]
+
+
+def test_a_fresh_t5_starts_with_a_penalty_on_distance(tokenizer):
+    model = make("t5", tokenizer)
+    for stack in (model.encoder, model.decoder):
+        bias = stack.block[0].layer[0].SelfAttention.compute_bias(40, 40)[0]
+        for distance in range(8):  # beyond, several distances share a bucket
+            assert bias.diagonal(-distance, 1, 2).eq(-distance).all()
+        from_last = bias[:, -1].flip(1)
+        assert (from_last.diff(dim=1) <= 0).all(), "what is further away weighs more"
+    ahead = model.encoder.block[0].layer[0].SelfAttention.compute_bias(40, 40)[0, :, 0, :8]
+    assert ahead.eq(-torch.arange(8)).all(), "the encoder looks to the right as it does to the left"

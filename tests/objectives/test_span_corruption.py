@@ -101,15 +101,29 @@ def test_end_tokens_between_documents_are_text_like_any_other():
         assert reconstruct(inputs.tolist(), target.tolist()) == row.tolist()
 
 
-def test_the_example_of_the_docstring(monkeypatch):
+def test_the_example_of_the_docstring():
     words = "The cat sat on the mat".lower().split()
     row = torch.tensor([TOKENIZER.convert_tokens_to_ids(words)])
     mask = torch.tensor([[False, False, True, False, False, True]])
-    monkeypatch.setattr(SpanCorruption, "noise_mask", lambda *_: mask)
-    out = OBJECTIVE(row, generator(0))
+    out = OBJECTIVE.corrupt(row, mask)
     shown = {key: TOKENIZER.decode(ids[0]) for key, ids in out.items()}
     assert shown["input_ids"] == "the cat <extra_id_0> on the <extra_id_1> </s>"
     assert shown["labels"] == "<extra_id_0> sat <extra_id_1> mat </s>"
+
+
+def test_a_mask_of_your_own_gives_the_text_back_wherever_it_begins_and_ends():
+    rows = ordinary_rows(1, 12)
+    for bits in range(1, 2**12 - 1, 7):
+        noise = torch.tensor([[bool(bits >> place & 1) for place in range(12)]])
+        batch = OBJECTIVE.corrupt(rows, noise)
+        inputs, target = batch["input_ids"][0].tolist(), batch["labels"][0].tolist()
+        spans, gaps = pieces(target), pieces(inputs)
+        assert [t for span in spans.values() for t in span] == rows[noise].tolist()
+        assert [t for part in gaps.values() for t in part] == rows[~noise].tolist()
+        if not noise[0, 0]:
+            assert reconstruct(inputs, target) == rows[0].tolist()
+            # Where the row ends in clean tokens, one more sentinel closes the target.
+            assert len(spans) - len(gaps) == (not noise[0, -1])
 
 
 def test_all_ways_to_cut_are_equally_likely():

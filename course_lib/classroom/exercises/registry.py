@@ -4,7 +4,17 @@ from difflib import get_close_matches
 
 from course_lib.classroom.exercises.base import Exercise
 from course_lib.classroom.exercises.causal import AlibiBias, Perplexity, ShiftLabels, TopP
+from course_lib.classroom.exercises.compute import LayerFlops, PetaflopsDays, Utilisation
+from course_lib.classroom.exercises.ladders import PowerLawExponent, TokensFor
 from course_lib.classroom.exercises.masked import MacroF1, MaskTokens, UnigramLoss
+from course_lib.classroom.exercises.objectives import EqualPrice, GapByWholeText, PseudoEntropy
+from course_lib.classroom.exercises.scaling_fits import FitLaw, HuberSum, ReadProfile
+from course_lib.classroom.exercises.spans import (
+    CorruptSpans,
+    RestoreText,
+    ShiftRight,
+    SpanLengths,
+)
 from course_lib.classroom.exercises.start import CountTargets
 from course_lib.runtime import CourseError
 
@@ -17,6 +27,21 @@ EXERCISES: tuple[type[Exercise], ...] = (
     TopP,
     Perplexity,
     AlibiBias,
+    CorruptSpans,
+    RestoreText,
+    SpanLengths,
+    ShiftRight,
+    EqualPrice,
+    PseudoEntropy,
+    GapByWholeText,
+    LayerFlops,
+    PetaflopsDays,
+    Utilisation,
+    PowerLawExponent,
+    TokensFor,
+    ReadProfile,
+    FitLaw,
+    HuberSum,
 )
 
 

@@ -5,12 +5,14 @@ seed of its own, so the reader's run is one more of the recorded kind. A module 
 they come together.
 """
 
-from course_lib.classroom.studies import causal, masked
+from course_lib.classroom.studies import causal, ladder, masked, spans
 
-STUDIES = {study.name: study for module in (masked, causal) for study in module.STUDIES}
+MODULES = (masked, causal, spans, ladder)
+STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
 # The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.
 BASES = {
     "bert-world": masked.MASKED_WORLD,
     "gpt2-world": causal.CAUSAL_WORLD_LONG,
+    "bart-world": spans.INFILLING_WORLD,
 }
