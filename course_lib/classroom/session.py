@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 Track = Literal["offline", "hub"]
 TRACKS = ("offline", "hub")
 # The notebooks whose cells also run on published models.
-HUB_NOTEBOOKS = frozenset(
-    {"01_masked_language_modeling", "02_causal_language_modeling", "04_objectives_compared"}
-)
+HUB_NOTEBOOKS = frozenset({"01_masked_language_modeling", "02_causal_language_modeling"})
 SEED = 0
 
 MEANING = {
