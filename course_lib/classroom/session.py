@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Track = Literal["offline", "hub"]
 TRACKS = ("offline", "hub")
 # The notebooks whose cells also run on published models.
-HUB_NOTEBOOKS = frozenset({"01_masked_language_modeling", "02_causal_language_modeling"})
+HUB_NOTEBOOKS = frozenset(
+    {"01_masked_language_modeling", "02_causal_language_modeling", "03_span_corruption"}
+)
 SEED = 0
 
 MEANING = {
