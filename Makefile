@@ -15,6 +15,9 @@ ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 BUDGET ?= cpu
 FRESH := cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && export COURSE_CACHE="$$cache" &&
 
+# Public data that the course does not keep: found here, else fetched when a notebook asks for it.
+export COURSE_DATA_DIR ?= $(abspath $(wildcard ../shared/data))
+
 .DEFAULT_GOAL := help
 .PHONY: help lab test check test-floor lint unit test-notebooks test-book test-browser book \
         notebooks runs bench gpu clean

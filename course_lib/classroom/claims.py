@@ -192,7 +192,7 @@ def _card(entry: Claim, verdict: str, value: Any, interval: Any, live: float | N
     if interval is not None:
         line += (
             f" (95 % interval {_number(interval.low)} to {_number(interval.high)}, "
-            f"{interval.n} seeds)"
+            f"{interval.n} {'seeds' if entry.seeds else 'runs'})"
         )
     lines = [line, f"to hold it must be {_bounds(entry)}"]
     if live is not None:

@@ -59,6 +59,29 @@ class Law:
         product = np.asarray(compute, float) / FLOP_PER_PARAMETER_AND_TOKEN
         return scale * product**self.a
 
+    def tokens_for(self, loss: ArrayLike, params: ArrayLike) -> NDArray:
+        """The tokens after which models with so many parameters reach a loss.
+
+        Infinite where no amount of data is enough.
+        """
+        left = np.asarray(loss, float) - self.E - self.A * np.asarray(params, float) ** -self.alpha
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(left > 0, (self.B / left) ** (1 / self.beta), np.inf)
+
+    def compute_for(self, loss: ArrayLike) -> NDArray:
+        """The least compute (FLOP) that reaches a loss, the optimal model's. Infinite below E.
+
+        Along the optimum both terms fall with the same power of compute, alpha beta over their sum.
+        """
+        best = optimal(FLOP_PER_PARAMETER_AND_TOKEN, self)
+        above = self.A * best.params**-self.alpha + self.B * best.tokens**-self.beta
+        power = (self.alpha + self.beta) / (self.alpha * self.beta)
+        left = np.asarray(loss, float) - self.E
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(
+                left > 0, FLOP_PER_PARAMETER_AND_TOKEN * (above / left) ** power, np.inf
+            )
+
 
 def optimal(compute: ArrayLike, fit: Frontier) -> Optimum:
     """The parameters and tokens that a fit recommends for a compute budget.

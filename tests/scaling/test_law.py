@@ -48,6 +48,25 @@ def test_exponents_say_how_the_optimum_grows(compute, more):
     assert LAW.a + LAW.b == pytest.approx(1)
 
 
+@given(st.integers(0, 50), st.floats(1e17, 1e27))
+def test_the_least_compute_for_a_loss_is_the_optimums(seed, compute):
+    law = random_law(seed)
+    loss = law.loss(*optimal(compute, law))
+    assert law.compute_for(loss) == pytest.approx(compute, rel=1e-6)
+    for factor in (0.5, 3):  # any other size needs more
+        params = factor * optimal(compute, law).params
+        tokens = law.tokens_for(loss, params)
+        if np.isfinite(tokens):
+            assert law.loss(params, tokens) == pytest.approx(loss)
+            assert 6 * params * tokens > compute
+
+
+def test_no_data_is_enough_for_a_loss_below_what_the_size_allows():
+    assert LAW.tokens_for(LAW.E + 0.1, [1e6, 1e12])[0] == np.inf
+    assert np.isfinite(LAW.tokens_for(LAW.E + 0.1, [1e6, 1e12])[1])
+    assert LAW.compute_for(LAW.E - 0.1) == np.inf
+
+
 def test_arrays_of_compute_and_of_laws():
     many = Law(*(np.array([value, value * 1.1]) for value in (480.0, 2100.0, 1.82, 0.35, 0.37)))
     assert optimal([1e20, 1e21, 1e22], LAW).params.shape == (3,)
