@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from known_law import LAW
 
-from course_lib.scaling import Law, Runs, isoflop_design, load_chinchilla_points, simulate_runs
+from course_lib.scaling import Runs, isoflop_design, load_chinchilla_points, simulate_runs
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-LAW = Law(480.0, 2100.0, 1.82, 0.35, 0.37)
 
 
 @pytest.fixture

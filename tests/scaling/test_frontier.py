@@ -5,9 +5,9 @@ pytest tests/scaling/test_frontier.py
 
 import numpy as np
 import pytest
-from conftest import LAW
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known_law import LAW
 
 from course_lib.scaling import (
     TrainingCurve,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
-from conftest import LAW
 from hypothesis import given
 from hypothesis import strategies as st
+from known_law import LAW
 
 import course_lib.scaling
 from course_lib.scaling import (

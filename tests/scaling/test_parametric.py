@@ -10,9 +10,9 @@ import math
 import numpy as np
 import pytest
 import scipy.optimize
-from conftest import LAW
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known_law import LAW
 
 from course_lib.scaling import (
     ParametricFit,
