@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -278,10 +278,15 @@ def main(arguments: list[str] | None = None) -> int:
     if options.repeats < 1 or options.steps < 2 * LOG_EVERY:
         parser.error(f"give 1 repeat or more, and {2 * LOG_EVERY} steps or more")
     stay_on_one_thread()
+    return report({t: section(options.repeats, options.steps) for t, section in SECTIONS.items()})
+
+
+def report(sections: dict[str, Iterable[Measure]]) -> int:
+    """Print each measure as it is made; 1 if a bar was missed."""
     missed = 0
-    for title, section in SECTIONS.items():
+    for title, measures in sections.items():
         print(f"\n{title:<42}{'value':>10}{'bar':>13}", flush=True)
-        for measure in section(options.repeats, options.steps):
+        for measure in measures:
             print(measure, flush=True)
             missed += measure.failed
     print(f"\nBars missed: {missed}." if missed else "\nEvery bar is met.")

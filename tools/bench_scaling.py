@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from bench import Measure, alternate
+from bench import Measure, alternate, report
 from scipy.optimize import minimize
 from scipy.special import huber, logsumexp
 
@@ -116,14 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
         "Scaling fits": speed(options.repeats),
         "95 % intervals that hold the truth": coverage(options.experiments),
     }
-    missed = 0
-    for title, measures in sections.items():
-        print(f"\n{title:<42}{'value':>10}{'bar':>13}", flush=True)
-        for measure in measures:
-            print(measure, flush=True)
-            missed += measure.failed
-    print(f"\nBars missed: {missed}." if missed else "\nEvery bar is met.")
-    return 1 if missed else 0
+    return report(sections)
 
 
 if __name__ == "__main__":

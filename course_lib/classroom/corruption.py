@@ -79,7 +79,7 @@ def _objective(
             return CausalLM.from_tokenizer(tokenizer)
         case "span":
             return SpanCorruption.from_tokenizer(tokenizer, rate=rate, mean_span=mean_span)
-    return TextInfilling.from_tokenizer(tokenizer, rate=rate, mean_span=float(mean_span))
+    return TextInfilling.from_tokenizer(tokenizer, rate=rate, mean_span=mean_span)
 
 
 def _names(tokenizer: PreTrainedTokenizerFast, ids: LongTensor) -> list[str | None]:

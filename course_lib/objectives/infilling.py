@@ -97,7 +97,7 @@ class TextInfilling:
         # Draw more spans than needed; the last one that counts is cut, or the last of all is made
         # longer if they are too short together, to meet the budget exactly.
         draws = min(gaps, budget + 1)
-        rates = torch.full((batch, draws), self.mean_span)
+        rates = torch.full((batch, draws), float(self.mean_span))
         lengths = torch.poisson(rates, generator=generator).long()
         lengths[:, -1] += (budget - lengths.sum(dim=1)).clamp(min=0)
         total = lengths.cumsum(dim=1)

@@ -96,7 +96,8 @@ def test_an_easy_task_is_learned_until_the_model_writes_it_by_itself(family):
     words = WORDS[3:9]
     pairs = Dataset.from_dict({"source": words, "target": words[::-1]})
     model, tokenizer = tiny_model(family), closing_tokenizer(family)
-    settings = Optimization(steps=300, batch=12, warmup=10, learning_rate=2e-2)
+    # A BART of this size learns it with AdamW from few seeds, with Muon from 21 of 22 tried.
+    settings = Optimization(steps=300, batch=12, warmup=10, optimizer="muon", learning_rate=3e-2)
     history = []
     tuned = fine_tune_seq2seq(model, tokenizer, pairs, settings, callback=history.append)
     assert (

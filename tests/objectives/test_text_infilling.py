@@ -36,7 +36,7 @@ def can_be_filled(inputs: list[int], text: list[int]) -> bool:
 shapes = {
     "length": st.integers(2, 80),
     "rate": st.floats(0.01, 0.99),
-    "mean_span": st.floats(0.5, 8),
+    "mean_span": st.floats(0.5, 8) | st.integers(1, 8),
     "seed": st.integers(0, 10**6),
 }
 
