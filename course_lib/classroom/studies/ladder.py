@@ -18,6 +18,12 @@ TOKENS = (125_000, 250_000, 500_000, 1_000_000)
 LONG = ((24, 2_000_000), (40, 2_000_000), (64, 2_000_000))
 HELD_OUT = (152, 500_000)  # four times the parameters of the widest: predicted, never fitted
 
+# Added after the fits to the runs above had been seen, together with the rule that was to judge
+# them: the form of the law and the cut are those that best predict `LONGEST` from shorter runs, and
+# the fit that includes these is asked for the loss of `HELD_OUT_LONG`.
+LONGEST = ((24, 4_000_000), (40, 4_000_000), (64, 4_000_000))
+HELD_OUT_LONG = (152, 2_000_000)
+
 TOKENS_A_DOCUMENT = 48  # of this corpus, at the least: a run reads no document twice
 
 
@@ -88,11 +94,13 @@ def measure_ladder(run: Run) -> dict[str, float]:
 LADDER = tuple(
     rung(*cell, seed) for seed in SEEDS for cell in [*product(WIDTHS, TOKENS), *LONG, HELD_OUT]
 )
+LONG_LADDER = tuple(rung(*cell, seed) for seed in SEEDS for cell in [*LONGEST, HELD_OUT_LONG])
 NAIVE = tuple(
     naive_rung(*cell, seed) for seed in SEEDS for cell in product(WIDTHS[:-1], TOKENS[:-1])
 )
 
 STUDIES = (
     Study("ladder", LADDER, measure_ladder, tolerance=0.15),
+    Study("ladder-long", LONG_LADDER, measure_ladder, tolerance=0.15),
     Study("ladder-naive", NAIVE, measure_ladder, tolerance=0.15),
 )
