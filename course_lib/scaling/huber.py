@@ -8,9 +8,11 @@ and minimise the *sum* over runs of the Huber loss of the residuals. A library o
 start at a time. Here a batch of starts, or one start on a batch of bootstrap resamples, goes
 through each step together, with exact derivatives.
 
-A point of the search is a row theta = (a, b, e, alpha, beta).
+A point of the search is a row theta = (a, b, e, alpha, beta); other laws bring derivatives of
+their own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +32,14 @@ class LogRuns:
     delta: float  # where the Huber loss turns from a parabola into a line
 
 
+# Of starts theta [s, k], runs and weights [s, n]: objective [s], gradient [s, k], and two matrices
+# [s, k, k], the one of reweighted least squares and the Hessian.
+Derivatives = Callable[[np.ndarray, LogRuns, np.ndarray | None], tuple[np.ndarray, ...]]
+
+
 @dataclass(frozen=True)
 class Minima:
-    """Where each start ended: theta [s, 5], objective [s]."""
+    """Where each start ended: theta [s, k], objective [s]."""
 
     theta: np.ndarray
     objective: np.ndarray
@@ -49,25 +56,52 @@ def gradient(theta: np.ndarray, runs: LogRuns, weights: np.ndarray | None = None
 
 
 def minimise(
-    starts: np.ndarray, runs: LogRuns, weights: np.ndarray | None = None, steps: int = 300
+    starts: np.ndarray,
+    runs: LogRuns,
+    weights: np.ndarray | None = None,
+    steps: int = 300,
+    derivatives: Derivatives | None = None,
 ) -> Minima:
-    """Descend from each start [s, 5] to a local minimum, by at most `steps` damped Newton steps.
+    """Descend from each start [s, k] to a local minimum, by at most `steps` damped Newton steps.
 
-    With weights [s, n] each start has a resample of the runs of its own. A start that wanders off
+    `derivatives` belong to the law, by default the additive one of five unknowns. With weights [s, n] each start has a resample of the runs of its own. A start that wanders off
     along a flat direction (E towards 0, say) ends where it is after the last step.
     """
     size = max(1, CHUNK // len(runs.losses))
     ends = [
         _descend(
-            starts[i : i + size], runs, None if weights is None else weights[i : i + size], steps
+            starts[i : i + size],
+            runs,
+            None if weights is None else weights[i : i + size],
+            steps,
+            derivatives or _derivatives,
         )
         for i in range(0, len(starts), size)
     ]
     return Minima(*(np.concatenate(parts) for parts in zip(*ends, strict=True)))
 
 
+def huber(
+    residual: np.ndarray, delta: float, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of residuals [s, n]: Huber loss, its first derivative, that over the residual, its second."""
+    size = np.abs(residual)
+    inside = size <= delta
+    parts = (
+        np.where(inside, 0.5 * size**2, delta * (size - 0.5 * delta)),
+        np.clip(residual, -delta, delta),
+        delta / np.maximum(size, delta),
+        inside.astype(float),
+    )
+    return parts if weights is None else tuple(part * weights for part in parts)
+
+
 def _descend(
-    starts: np.ndarray, runs: LogRuns, weights: np.ndarray | None, steps: int
+    starts: np.ndarray,
+    runs: LogRuns,
+    weights: np.ndarray | None,
+    steps: int,
+    derivatives: Derivatives,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Levenberg and Marquardt's scheme, damped by the matrix of reweighted least squares.
 
@@ -76,12 +110,12 @@ def _descend(
     minimum (much damping), and Newton's is fast near one (little damping).
     """
     theta, scale = starts.astype(float), np.full(len(starts), 1e-2)
-    value, slope, bound, hessian = _derivatives(theta, runs, weights)
+    value, slope, bound, hessian = derivatives(theta, runs, weights)
     alive = np.arange(len(starts))
     final = theta.copy(), value.copy()
     for _ in range(steps):
         step = _newton_step(slope, bound, hessian, scale)
-        trial = _derivatives(theta + step, runs, weights)
+        trial = derivatives(theta + step, runs, weights)
         better = (trial[0] < value) & ((step * slope).sum(1) < 0)
         flat = better & (value - trial[0] <= DONE * value) & (scale <= 1)
         theta = np.where(better[:, None], theta + step, theta)
@@ -105,7 +139,7 @@ def _descend(
 def _newton_step(
     slope: np.ndarray, bound: np.ndarray, hessian: np.ndarray, scale: np.ndarray
 ) -> np.ndarray:
-    eye = np.eye(UNKNOWNS)
+    eye = np.eye(slope.shape[1])
     diagonal = np.einsum("skk->sk", bound)
     matrix = hessian + scale[:, None, None] * (bound + 0.1 * diagonal[:, :, None] * eye)
     # A start so far off that a term of the law vanishes leaves a row of zeros.
@@ -122,7 +156,7 @@ def _derivatives(
     J = (p1, p2, p3, -p1 log N, -p2 log D), and the second are diag-like sums of p minus J J'.
     """
     a, b, e, alpha, beta = (column[:, None] for column in theta.T)
-    x, y, delta = runs.sizes, runs.tokens, runs.delta
+    x, y = runs.sizes, runs.tokens
     s, t = a - alpha * x, b - beta * y
     top = np.maximum(np.maximum(s, t), e)
     p, q, rest = (np.exp(np.maximum(part - top, -80)) for part in (s, t, e))
@@ -131,19 +165,8 @@ def _derivatives(
     p, q = p / total, q / total
     jacobian = np.stack([p, q, 1 - p - q, -p * x, -q * y], axis=1)
 
-    size = np.abs(residual)
-    inside = size <= delta
-    loss = np.where(inside, 0.5 * size**2, delta * (size - 0.5 * delta))
-    pull = np.clip(residual, -delta, delta)
-    weight = delta / np.maximum(size, delta)
+    loss, pull, weight, inside = huber(residual, runs.delta, weights)
     curve = inside + pull
-    if weights is not None:
-        loss, pull, weight, curve = (
-            loss * weights,
-            pull * weights,
-            weight * weights,
-            curve * weights,
-        )
 
     slope = -(jacobian @ pull[:, :, None])[:, :, 0]
     across = jacobian.swapaxes(1, 2)

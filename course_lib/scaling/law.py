@@ -2,9 +2,14 @@
 
 N is the number of parameters, D the number of training tokens, L the loss in nats per token, E the
 irreducible loss. Hoffmann et al. 2022, section 3.3 and equation 4.
+
+A sixth number, gamma, couples the two terms: E + ((A / N^alpha)^(1/gamma) +
+(B / D^beta)^(1/gamma))^gamma. With gamma 1 they add. Above 1 a lack of parameters costs more while
+tokens are few, too. Kaplan et al. 2020 (equation 1.5) have gamma = beta and no E. What each term
+is alone, when the other one vanishes, does not depend on gamma.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -30,13 +35,14 @@ class Frontier(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """The five numbers of the law. Each may be an array: then it is a law for each entry."""
+    """The numbers of the law. Each may be an array: then it is a law for each entry."""
 
     A: float
     B: float
     E: float
     alpha: float
     beta: float
+    gamma: float = field(default=1.0, kw_only=True)
 
     @property
     def a(self) -> float:
@@ -51,11 +57,16 @@ class Law:
     def loss(self, params: ArrayLike, tokens: ArrayLike) -> NDArray:
         """Loss in nats per token of models with so many parameters after so many tokens."""
         params, tokens = np.asarray(params, float), np.asarray(tokens, float)
-        return self.E + self.A * params**-self.alpha + self.B * tokens**-self.beta
+        return self.E + self._join(self.A * params**-self.alpha, self.B * tokens**-self.beta)
+
+    def _join(self, lack_of_params: NDArray, lack_of_tokens: NDArray) -> NDArray:
+        power = 1 / self.gamma
+        return (lack_of_params**power + lack_of_tokens**power) ** self.gamma
 
     def optimal_params(self, compute: ArrayLike) -> NDArray:
         """The number of parameters with the lowest loss among all N D = compute / 6."""
-        scale = (self.alpha * self.A / (self.beta * self.B)) ** (1 / (self.alpha + self.beta))
+        balance = (self.alpha / self.beta) ** self.gamma * self.A / self.B
+        scale = balance ** (1 / (self.alpha + self.beta))
         product = np.asarray(compute, float) / FLOP_PER_PARAMETER_AND_TOKEN
         return scale * product**self.a
 
@@ -64,9 +75,11 @@ class Law:
 
         Infinite where no amount of data is enough.
         """
-        left = np.asarray(loss, float) - self.E - self.A * np.asarray(params, float) ** -self.alpha
+        above = np.asarray(loss, float) - self.E
+        lack = self.A * np.asarray(params, float) ** -self.alpha
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(left > 0, (self.B / left) ** (1 / self.beta), np.inf)
+            left = (above ** (1 / self.gamma) - lack ** (1 / self.gamma)) ** self.gamma
+            return np.where(above > lack, (self.B / left) ** (1 / self.beta), np.inf)
 
     def compute_for(self, loss: ArrayLike) -> NDArray:
         """The least compute (FLOP) that reaches a loss, the optimal model's. Infinite below E.
@@ -74,7 +87,7 @@ class Law:
         Along the optimum both terms fall with the same power of compute, alpha beta over their sum.
         """
         best = optimal(FLOP_PER_PARAMETER_AND_TOKEN, self)
-        above = self.A * best.params**-self.alpha + self.B * best.tokens**-self.beta
+        above = self.loss(*best) - self.E
         power = (self.alpha + self.beta) / (self.alpha * self.beta)
         left = np.asarray(loss, float) - self.E
         with np.errstate(divide="ignore", invalid="ignore"):

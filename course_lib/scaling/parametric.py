@@ -29,11 +29,13 @@ class ParametricFit(Law):
     objective: float
     runs: int
     resampled: Law = field(repr=False)
+    unknowns: int = field(default=UNKNOWNS, repr=False)
 
     @property
     def intervals(self) -> dict[str, Interval]:
-        """95 % intervals of A, B, E, alpha, beta, and the exponents a and b."""
-        return {name: self.interval_of(lambda law, n=name: getattr(law, n)) for name in NAMES}
+        """95 % intervals of A, B, E, alpha, beta, a, b, and of gamma where it was fitted."""
+        names = NAMES if self.unknowns == UNKNOWNS else (*NAMES, "gamma")
+        return {name: self.interval_of(lambda law, n=name: getattr(law, n)) for name in names}
 
     def interval_of(self, quantity: Callable[[Law], ArrayLike], level: float = 0.95) -> Interval:
         """The interval of any quantity of the law, say `lambda law: optimal(1e21, law).params`.
@@ -42,7 +44,7 @@ class ParametricFit(Law):
             ValueError: fitted without resamples.
         """
         draws = np.asarray(quantity(self.resampled), float)
-        return expanded_interval(float(quantity(self)), draws, self.runs, UNKNOWNS, level)
+        return expanded_interval(float(quantity(self)), draws, self.runs, self.unknowns, level)
 
 
 def published_grid() -> NDArray:
@@ -80,16 +82,7 @@ def fit_parametric(
         ValueError: arrays of different lengths, fewer runs than unknowns, a value that is not a
             positive number, all sizes or all token counts equal, starts of another shape.
     """
-    columns = checked_runs(params, tokens, loss, fewest=UNKNOWNS + 1)
-    x, y, z = (np.log(values) for values in columns)
-    for name, logs in (("params", x), ("tokens", y)):
-        if np.ptp(logs) < 1e-9:
-            raise ValueError(f"{name} is the same in every run: its exponent needs several values.")
-    if not delta > 0:
-        raise ValueError(f"delta={delta}: give a positive number, such as 1e-3.")
-    # Around their means, sizes and tokens no longer trade off against the constants.
-    runs = LogRuns(x - x.mean(), y - y.mean(), z, delta)
-    shift = np.array([x.mean(), y.mean()])
+    runs, shift = centred_runs(params, tokens, loss, delta, fewest=UNKNOWNS + 1)
     points = published_grid() if starts is None else np.atleast_2d(np.asarray(starts, float))
     if points.shape[1:] != (UNKNOWNS,):
         raise ValueError(f"starts has shape {points.shape}: give rows (a, b, e, alpha, beta).")
@@ -103,15 +96,35 @@ def fit_parametric(
 
     again = np.repeat(theta[None], resamples, axis=0)
     if resamples:
-        again = minimise(again, runs, resample_counts(len(z), resamples, seed)).theta
-    law, resampled = (_law(rows, shift) for rows in (theta, again))
+        again = minimise(again, runs, resample_counts(len(runs.losses), resamples, seed)).theta
+    law, resampled = (law_of(rows, shift) for rows in (theta, again))
     five = (float(value) for value in (law.A, law.B, law.E, law.alpha, law.beta))
-    return ParametricFit(*five, float(ends.objective[winner]), len(z), resampled)
+    return ParametricFit(*five, float(ends.objective[winner]), len(runs.losses), resampled)
 
 
-def _law(theta: NDArray, shift: NDArray) -> Law:
-    """The law of centred (a, b, e, alpha, beta), a row or rows of them."""
-    a, b, e, alpha, beta = theta.T
+def centred_runs(
+    params: ArrayLike, tokens: ArrayLike, loss: ArrayLike, delta: float, fewest: int
+) -> tuple[LogRuns, NDArray]:
+    """The runs in logarithms, sizes and tokens around their means, and these means [2].
+
+    Centred, sizes and tokens no longer trade off against the constants of the law.
+
+    Raises:
+        ValueError: as `fit_parametric` says.
+    """
+    x, y, z = (np.log(values) for values in checked_runs(params, tokens, loss, fewest))
+    for name, logs in (("params", x), ("tokens", y)):
+        if np.ptp(logs) < 1e-9:
+            raise ValueError(f"{name} is the same in every run: its exponent needs several values.")
+    if not delta > 0:
+        raise ValueError(f"delta={delta}: give a positive number, such as 1e-3.")
+    return LogRuns(x - x.mean(), y - y.mean(), z, delta), np.array([x.mean(), y.mean()])
+
+
+def law_of(theta: NDArray, shift: NDArray) -> Law:
+    """The law of centred (a, b, e, alpha, beta) and perhaps log gamma, a row or rows of them."""
+    a, b, e, alpha, beta, *coupling = theta.T
     with np.errstate(over="ignore"):  # a resample without a finite A is an interval without an end
         A, B = np.exp(a + alpha * shift[0]), np.exp(b + beta * shift[1])  # noqa: N806
-    return Law(A, B, np.exp(e), alpha, beta)
+    gamma = np.exp(coupling[0]) if coupling else 1.0
+    return Law(A, B, np.exp(e), alpha, beta, gamma=gamma)

@@ -17,6 +17,7 @@ from course_lib.objectives import SpanCorruption
 from course_lib.training import Optimization, Run, fresh_model, prepare
 
 SPAN_WORLD = recipe("t5-world")
+SPAN_WORLD_LONG = recipe("t5-world-long")
 INFILLING_WORLD = recipe("bart-world")
 CAT = "The cat sat on the mat."
 
@@ -157,4 +158,7 @@ def measure_spans(run: Run) -> dict[str, float]:
     return scores
 
 
-STUDIES = (study("spans-world", [SPAN_WORLD, INFILLING_WORLD], measure_spans, tolerance=0.15),)
+STUDIES = (
+    study("spans-world", [SPAN_WORLD, INFILLING_WORLD], measure_spans, tolerance=0.15),
+    study("spans-world-long", [SPAN_WORLD_LONG], measure_repair, tolerance=0.15),
+)
