@@ -1,4 +1,4 @@
-"""The law with six numbers: how a lack of parameters and a lack of tokens act together is fitted too.
+"""The law with six numbers: how lack of parameters and lack of tokens act together is fitted, too.
 
 Kaplan et al. 2020 (equation 1.5) couple the two; Hoffmann et al. 2022 add them. Here gamma says
 which, and 1 is the sum.

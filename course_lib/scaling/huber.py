@@ -64,8 +64,9 @@ def minimise(
 ) -> Minima:
     """Descend from each start [s, k] to a local minimum, by at most `steps` damped Newton steps.
 
-    `derivatives` belong to the law, by default the additive one of five unknowns. With weights [s, n] each start has a resample of the runs of its own. A start that wanders off
-    along a flat direction (E towards 0, say) ends where it is after the last step.
+    `derivatives` belong to the law, by default the additive one of five unknowns. With weights
+    [s, n] each start has a resample of the runs of its own. A start that wanders off along a flat
+    direction (E towards 0, say) ends where it is after the last step.
     """
     size = max(1, CHUNK // len(runs.losses))
     ends = [

@@ -12,8 +12,7 @@ from course_lib.classroom.studies import BASES, STUDIES
 from course_lib.classroom.studies.common import LIVE_SEED
 from course_lib.evaluation import cloze, next_token_distribution
 from course_lib.runtime import set_threads
-from course_lib.training import load_base, load_records
-from course_lib.training.records import run_and_measure
+from course_lib.training import load_base, load_records, train
 
 SHORT = 2500  # steps; longer runs are left to `make runs`
 
@@ -47,7 +46,7 @@ def test_a_random_few_recorded_runs_can_be_made_again(capsys):
     for name, record in random.SystemRandom().sample(candidates, 2):
         with capsys.disabled():
             print(f"retraining {name}: {record.recipe.name}, seed {record.seed}")
-        again = run_and_measure(record.recipe, STUDIES[name].measure)
+        again = train(record.recipe)
         now, then = again.history[-1]["validation_loss"], record.history[-1]["validation_loss"]
         assert now == pytest.approx(then, abs=STUDIES[name].tolerance)
 

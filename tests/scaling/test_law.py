@@ -5,6 +5,7 @@ pytest tests/scaling/test_law.py
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,9 +28,12 @@ from course_lib.scaling import (
 SIZES = isoflop_design([1e19, 1e20, 1e21], sizes=400)
 
 
-@given(st.integers(0, 50), st.floats(1e17, 1e27))
-def test_the_optimum_is_where_scipy_finds_it(seed, compute):
-    law = random_law(seed)
+GAMMAS = st.sampled_from([0.6, 1.0, 2.0, 5.0])
+
+
+@given(st.integers(0, 50), GAMMAS, st.floats(1e17, 1e27))
+def test_the_optimum_is_where_scipy_finds_it(seed, gamma, compute):
+    law = replace(random_law(seed), gamma=gamma)
     best = optimal(compute, law)
     found = scipy.optimize.minimize_scalar(
         lambda log: law.loss(np.exp(log), compute / 6 / np.exp(log)),
@@ -48,9 +52,9 @@ def test_exponents_say_how_the_optimum_grows(compute, more):
     assert LAW.a + LAW.b == pytest.approx(1)
 
 
-@given(st.integers(0, 50), st.floats(1e17, 1e27))
-def test_the_least_compute_for_a_loss_is_the_optimums(seed, compute):
-    law = random_law(seed)
+@given(st.integers(0, 50), GAMMAS, st.floats(1e17, 1e27))
+def test_the_least_compute_for_a_loss_is_the_optimums(seed, gamma, compute):
+    law = replace(random_law(seed), gamma=gamma)
     loss = law.loss(*optimal(compute, law))
     assert law.compute_for(loss) == pytest.approx(compute, rel=1e-6)
     for factor in (0.5, 3):  # any other size needs more
@@ -59,6 +63,19 @@ def test_the_least_compute_for_a_loss_is_the_optimums(seed, compute):
         if np.isfinite(tokens):
             assert law.loss(params, tokens) == pytest.approx(loss)
             assert 6 * params * tokens > compute
+
+
+@given(st.integers(0, 50), GAMMAS)
+def test_what_a_term_is_alone_does_not_depend_on_how_the_two_join(seed, gamma):
+    law = random_law(seed)
+    coupled = replace(law, gamma=gamma)
+    for lone in ((1e9, 1e300), (1e300, 2e10)):
+        assert coupled.loss(*lone) == pytest.approx(law.loss(*lone), rel=1e-3)
+
+
+def test_coupled_terms_cost_more_together_than_their_sum():
+    both = LAW.loss(1e9, 2e10)
+    assert replace(LAW, gamma=2).loss(1e9, 2e10) > both > replace(LAW, gamma=0.5).loss(1e9, 2e10)
 
 
 def test_no_data_is_enough_for_a_loss_below_what_the_size_allows():
