@@ -5,9 +5,9 @@ seed of its own, so the reader's run is one more of the recorded kind. A module 
 they come together.
 """
 
-from course_lib.classroom.studies import causal, ladder, masked, spans
+from course_lib.classroom.studies import causal, ladder, masked, objectives, spans
 
-MODULES = (masked, causal, spans, ladder)
+MODULES = (masked, causal, spans, objectives, ladder)
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
 # The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.
