@@ -17,7 +17,12 @@ Track = Literal["offline", "hub"]
 TRACKS = ("offline", "hub")
 # The notebooks whose cells also run on published models.
 HUB_NOTEBOOKS = frozenset(
-    {"01_masked_language_modeling", "02_causal_language_modeling", "03_span_corruption"}
+    {
+        "01_masked_language_modeling",
+        "02_causal_language_modeling",
+        "03_span_corruption",
+        "04_objectives_compared",
+    }
 )
 SEED = 0
 

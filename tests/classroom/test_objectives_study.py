@@ -18,12 +18,12 @@ from course_lib.classroom.studies.objectives import (
     fitting,
     gap_scores,
     gaps,
-    short_reviews,
+    short_examples,
     supervision,
 )
 from course_lib.classroom.studies.writing import Proofreader, finished, judge, write
 from course_lib.compute import recipe_flops
-from course_lib.corpora import World
+from course_lib.corpora import World, tokenizer_for
 from course_lib.training import Optimization, Run, fresh_model
 
 
@@ -75,12 +75,15 @@ def test_supervision_is_counted_on_a_real_batch():
 # ---------------------------------------------------------------- labels and gaps
 
 
-def test_reviews_fit_and_are_as_drawn(world):
-    rows = short_reviews(world, 40, seed=3)
-    assert len(rows) == 40
-    assert all(fitting(list(rows["text"])))
-    assert set(rows["label"]) == {0, 1}
-    assert rows["text"] == short_reviews(world, 40, seed=3)["text"]
+@pytest.mark.parametrize("name", LABEL_TASKS)
+def test_examples_fit_in_a_row_of_each_model_and_repeat(name):
+    task, rows = LABEL_TASKS[name][0], short_examples(name, 1000, seed=1000)
+    assert len(rows) == 1000
+    for recipe in RECIPES.values():
+        tokenizer = tokenizer_for(recipe.family, recipe.corpus, recipe.vocab_size)
+        assert task.encode(rows, tokenizer)["input_ids"].shape[1] <= LENGTH
+    short_examples.cache_clear()
+    assert rows.to_list() == short_examples(name, 1000, seed=1000).to_list()
 
 
 def test_a_text_fits_if_it_does_for_each_tokenizer():
