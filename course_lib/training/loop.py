@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from course_lib.models.likelihood import count_targets, summed_loss
 from course_lib.runtime import choose_device, choose_precision, progress, seed_of
 from course_lib.runtime.errors import CourseError
-from course_lib.training.checkpoint import load_newest, save_checkpoint
+from course_lib.training.checkpoint import checkpoints, load_newest, save_checkpoint
 from course_lib.training.optimizer import learning_rate_at, make_optimizers
 from course_lib.training.recipe import Optimization
 
@@ -62,159 +63,188 @@ def fit(
             finite loss with a gradient that is not raises it too.
         KeyboardInterrupt: after Ctrl-C, once the step is finished and saved.
     """
-    accelerator = _accelerator(settings.precision)
-    model.to(accelerator.device)
-    optimizers = make_optimizers(model, settings)
-    state = {"step": 0, "history": [], "pending": []}
-    state |= (folder and load_newest(folder, model, optimizers)) or {}
-    first, history = state["step"], state["history"]
-    for entry in history if callback else ():
-        callback(entry)
-    if accelerator.scaler is not None and "scaler" in state:
-        accelerator.scaler.load_state_dict(state["scaler"])
-    compiled = torch.compile(model) if settings.compile else model
-    log = _Log(settings, folder, history, state["pending"])
+    trainer = _Trainer(model, batch_at, settings, loss, count)
+    log = _Log(trainer, folder, callback or (lambda entry: None))
+    first = log.resume()
     with _own_forward(model), _deferred_interrupt() as interrupted:
-        wrapped = accelerator.prepare(compiled)
-        clip, bare = nn.utils.clip_grad_norm_, optimizers
-        if accelerator.scaler is not None:
-            # Only fp16 needs Accelerate here, to scale; its wrappers cost a tiny model 5 % a step.
-            optimizers = [accelerator.prepare(optimizer) for optimizer in optimizers]
-            clip = accelerator.clip_grad_norm_
-        wrapped.train()
+        trainer.prepare()
         for step in progress(range(first, settings.steps), initial=first, total=settings.steps):
-            learning_rate = learning_rate_at(step, settings)
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate
-            # Dropout is keyed by the step, so a resumed run drops what an unbroken one does.
-            key = seed_of(settings.seed, "dropout", step, accelerator.process_index)
-            _seed(accelerator.device, key)
-
-            batch = batch_at(step)
-            targets = max(1, count(model, batch))
-            parts = _parts(batch, settings.micro_batches, accelerator)
-            total = _backward(accelerator, wrapped, loss, parts, targets)
-            norm = clip(model.parameters(), settings.clip)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
-
-            log.add(total, targets)
+            log.add(*trainer.step(step))
             done = step + 1
             final, stop = done == settings.steps, interrupted()
-            save = folder and not final and (stop or _every(done, settings.checkpoint_every))
             evaluated = evaluate and (final or _every(done, settings.evaluate_every))
-            entered = final or evaluated or _every(done, settings.log_every)
-            if entered or save:
-                # The scaler of fp16 skips a step whose gradient overflows; nothing else does.
-                log.look(done, norm if accelerator.scaler is None else None)
-            if entered:
-                entry = log.entry(done, learning_rate, norm)
-                if evaluated:
-                    entry["validation_loss"] = evaluate(model)
-                    wrapped.train()
-                history.append(entry)
-                if callback:
-                    callback(entry)
-            if save:
-                if accelerator.is_main_process:
-                    extra = {"history": history, "pending": log.pending}
-                    if accelerator.scaler is not None:
-                        extra["scaler"] = accelerator.scaler.state_dict()
-                    log.last_good = save_checkpoint(folder, done, model, bare, extra)
-                accelerator.wait_for_everyone()
+            if final or evaluated or _every(done, settings.log_every):
+                log.enter(done, evaluate if evaluated else None)
+            if folder and not final and (stop or _every(done, settings.checkpoint_every)):
+                log.save(done)
             if stop and not final:
-                saved = (
-                    f"saved as {log.last_good}; run it again to go on" if folder else "not saved"
-                )
+                saved = f"saved as {log.saved}; run it again to go on" if folder else "not saved"
                 raise KeyboardInterrupt(f"Stopped after step {done} of {settings.steps}, {saved}.")
-    return history
+    return log.history
 
 
+@dataclass
+class _Trainer:
+    """The model and what updates it: optimizers, batches, and Accelerate around them."""
+
+    model: nn.Module
+    batch_at: Callable[[int], Batch]
+    settings: Optimization
+    loss: Callable[[nn.Module, Batch], Tensor]
+    count: Callable[[nn.Module, Batch], int]
+
+    def __post_init__(self) -> None:
+        device, precision = choose_device(), self.settings.precision
+        precision = choose_precision(device) if precision == "auto" else precision
+        # Accelerate keeps the precision of its first use for the whole session; the next run of a
+        # notebook may want another.
+        AcceleratorState._reset_state()
+        self.accelerator = Accelerator(mixed_precision=precision, cpu=device.type == "cpu")
+        self.model.to(self.accelerator.device)
+        self.optimizers = make_optimizers(self.model, self.settings)
+
+    def prepare(self) -> None:
+        compiled = torch.compile(self.model) if self.settings.compile else self.model
+        self.wrapped = self.accelerator.prepare(compiled)
+        self.clip = nn.utils.clip_grad_norm_
+        if self.accelerator.scaler is not None:
+            # Only fp16 needs Accelerate here, to scale; its wrappers cost a tiny model 5 % a step.
+            self.optimizers = [self.accelerator.prepare(o) for o in self.optimizers]
+            self.clip = self.accelerator.clip_grad_norm_
+        self.wrapped.train()
+
+    def step(self, step: int) -> tuple[Tensor, int, Tensor]:
+        """Update once; return the batch's summed loss, its targets, and its gradient norm."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(step, self.settings)
+        # Dropout is keyed by the step, so a resumed run drops what an unbroken one does.
+        key = seed_of(self.settings.seed, "dropout", step, self.accelerator.process_index)
+        _seed(self.accelerator.device, key)
+
+        batch = self.batch_at(step)
+        targets = max(1, self.count(self.model, batch))
+        total = self._backward(self._parts(batch), targets)
+        norm = self.clip(self.model.parameters(), self.settings.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        return total, targets, norm
+
+    def _parts(self, batch: Batch) -> list[Batch]:
+        """This process's rows of a batch, cut into micro-batches, on its device."""
+        rows, number = len(batch["labels"]), self.settings.micro_batches
+        processes, device = self.accelerator.num_processes, self.accelerator.device
+        size, left = divmod(rows, processes * number)
+        if left:
+            raise CourseError(
+                f"A batch of {rows} rows does not divide into {processes} processes "
+                f"with {number} micro-batches each: change batch or micro_batches."
+            )
+        first = self.accelerator.process_index * number
+        return [
+            {key: value[n * size : (n + 1) * size].to(device) for key, value in batch.items()}
+            for n in range(first, first + number)
+        ]
+
+    def _backward(self, parts: list[Batch], targets: int) -> Tensor:
+        """Add the gradient of the loss per target; return the summed loss of all processes."""
+        total = torch.zeros((), device=self.accelerator.device)
+        for part in parts:
+            # Processes need to agree on the gradient once a step, not once a micro-batch.
+            with nullcontext() if part is parts[-1] else self.accelerator.no_sync(self.wrapped):
+                part_loss = self.loss(self.wrapped, part)
+                # Data parallelism averages over processes; we want the sum.
+                self.accelerator.backward(part_loss * (self.accelerator.num_processes / targets))
+            total += part_loss.detach()
+        return self.accelerator.reduce(total) if self.accelerator.num_processes > 1 else total
+
+
+@dataclass
 class _Log:
-    """Sums losses on the device and looks at them only when an entry is due.
+    """The history and the losses since its last entry; checkpoints keep both.
 
-    Looking at every step would make a GPU wait for the CPU at every step. Because it looks before
-    each checkpoint too, no checkpoint is ever written after a loss that is not finite. The sums
-    since the last entry are saved with it, so a resumed run has the history of an unbroken one.
+    So a resumed run has the history of an unbroken one. Losses stay on the device until an entry
+    or a checkpoint is due: looking at every step would make a GPU wait for the CPU at every step.
+    Because it looks before each checkpoint, none is written after a loss that is not finite.
     """
 
-    def __init__(
-        self,
-        settings: Optimization,
-        folder: Path | None,
-        history: History,
-        pending: list[tuple[float, int]],
-    ) -> None:
-        self.settings, self.folder, self.last_good = settings, folder, None
-        self.added: list[tuple[Tensor, int]] = []
-        self.pending = pending
-        self.seen = int(history[-1]["targets"]) if history else 0
+    trainer: _Trainer
+    folder: Path | None
+    callback: Callable[[dict[str, float]], None]
+    saved: Path | None = None
+    added: list[tuple[Tensor, int]] = field(default_factory=list)
 
-    def add(self, loss: Tensor, targets: int) -> None:
+    def resume(self) -> int:
+        """Go back to the newest checkpoint, if there is one; return the number of steps done."""
+        self.scaler = self.trainer.accelerator.scaler
+        state = {"step": 0, "history": [], "pending": []}
+        if self.folder:
+            state |= load_newest(self.folder, self.trainer.model, self.trainer.optimizers) or {}
+        if self.scaler is not None and "scaler" in state:
+            self.scaler.load_state_dict(state["scaler"])
+        self.history, self.pending = state["history"], state["pending"]
+        for entry in self.history:
+            self.callback(entry)
+        return state["step"]
+
+    def add(self, loss: Tensor, targets: int, norm: Tensor) -> None:
         self.added.append((loss, targets))
+        self.norm = norm
 
-    def look(self, done: int, norm: Tensor | None) -> None:
+    def enter(self, done: int, evaluate: Callable[[nn.Module], float] | None) -> None:
+        """Add an entry to the history, with a validation loss if `evaluate` is given."""
+        self._look(done)
+        losses, targets = zip(*self.pending, strict=True)
+        self.pending = []
+        before = self.history[-1]["targets"] if self.history else 0
+        entry = {
+            "step": done,
+            "loss": sum(losses) / sum(targets),
+            "learning_rate": learning_rate_at(done - 1, self.trainer.settings),
+            "gradient_norm": float(self.norm),
+            "targets": before + sum(targets),
+        }
+        if evaluate:
+            entry["validation_loss"] = evaluate(self.trainer.model)
+            self.trainer.wrapped.train()
+        self.history.append(entry)
+        self.callback(entry)
+
+    def save(self, done: int) -> None:
+        self._look(done)
+        if self.trainer.accelerator.is_main_process:
+            state = {"history": self.history, "pending": self.pending}
+            if self.scaler is not None:
+                state["scaler"] = self.scaler.state_dict()
+            model, optimizers = self.trainer.model, self.trainer.optimizers
+            self.saved = save_checkpoint(self.folder, done, model, optimizers, state)
+        self.trainer.accelerator.wait_for_everyone()
+
+    def _look(self, done: int) -> None:
         """Stop if a loss so far, or the gradient of the last step, is not finite.
 
         A gradient that was not finite before the last step has made the next loss so.
         """
+        if not self.added:
+            return
         losses = torch.stack([loss for loss, _ in self.added]).tolist()
-        for offset, value in enumerate(losses):
+        for step, value in enumerate(losses, start=done - len(losses)):
             if not math.isfinite(value):
-                self._stop("loss", done - len(losses) + offset)
-        if norm is not None and not math.isfinite(float(norm)):
+                self._stop("loss", step)
+        # The scaler of fp16 skips a step whose gradient overflows; nothing else does.
+        if self.scaler is None and not math.isfinite(float(self.norm)):
             self._stop("gradient", done - 1)
         self.pending += zip(losses, (targets for _, targets in self.added), strict=True)
         self.added = []
 
-    def entry(self, done: int, learning_rate: float, norm: Tensor) -> dict[str, float]:
-        losses, targets = zip(*self.pending, strict=True)
-        self.seen += sum(targets)
-        entry = {
-            "step": done,
-            "loss": sum(losses) / sum(targets),
-            "learning_rate": learning_rate,
-            "gradient_norm": float(norm),
-            "targets": self.seen,
-        }
-        self.pending = []
-        return entry
-
     def _stop(self, what: str, step: int) -> None:
-        saved = self.last_good or (self.folder and next(reversed(_saved(self.folder)), None))
+        saved = self.saved or (self.folder and next(reversed(checkpoints(self.folder)), None))
         raise NonFiniteLossError(
             f"The {what} is not finite at step {step}, learning rate "
-            f"{learning_rate_at(step, self.settings):.2e}. Last good checkpoint: "
+            f"{learning_rate_at(step, self.trainer.settings):.2e}. Last good checkpoint: "
             f"{saved or 'none'}. Lower learning_rate, lengthen warmup, or lower clip."
         )
-
-
-def _saved(folder: Path) -> list[Path]:
-    from course_lib.training.checkpoint import checkpoints
-
-    return checkpoints(folder)
-
-
-def _backward(
-    accelerator: Accelerator,
-    model: nn.Module,
-    loss: Callable[[nn.Module, Batch], Tensor],
-    parts: list[Batch],
-    targets: int,
-) -> Tensor:
-    """Add the gradient of the batch's loss per target; return its summed loss, all processes'."""
-    total = torch.zeros((), device=accelerator.device)
-    for number, part in enumerate(parts, start=1):
-        last = number == len(parts)
-        # Processes need to agree on the gradient once a step, not once a micro-batch.
-        with nullcontext() if last else accelerator.no_sync(model):
-            part_loss = loss(model, part)
-            # Data parallelism averages over processes; we want the sum.
-            accelerator.backward(part_loss * (accelerator.num_processes / targets))
-        total += part_loss.detach()
-    return accelerator.reduce(total) if accelerator.num_processes > 1 else total
 
 
 def _seed(device: torch.device, seed: int) -> None:
@@ -226,15 +256,6 @@ def _seed(device: torch.device, seed: int) -> None:
 
 def _every(done: int, period: int) -> bool:
     return period > 0 and done % period == 0
-
-
-def _accelerator(precision: str) -> Accelerator:
-    device = choose_device()
-    precision = choose_precision(device) if precision == "auto" else precision
-    # Accelerate keeps the precision of its first use for the whole session; the next run of a
-    # notebook may want another.
-    AcceleratorState._reset_state()
-    return Accelerator(mixed_precision=precision, cpu=device.type == "cpu")
 
 
 @contextmanager
@@ -251,25 +272,6 @@ def _own_forward(model: nn.Module) -> Iterator[None]:
             model.__dict__.pop(name, None)
         if before is not None:
             model.forward = before
-
-
-def _parts(batch: Batch, micro_batches: int, accelerator: Accelerator) -> list[Batch]:
-    """This process's rows of a batch, cut into micro-batches, on its device."""
-    rows = len(batch["labels"])
-    if rows % (accelerator.num_processes * micro_batches):
-        raise CourseError(
-            f"A batch of {rows} rows does not divide into {accelerator.num_processes} processes "
-            f"with {micro_batches} micro-batches each: change batch or micro_batches."
-        )
-    size = rows // (accelerator.num_processes * micro_batches)
-    start = accelerator.process_index * micro_batches * size
-    return [
-        {
-            key: value[start + number * size : start + (number + 1) * size].to(accelerator.device)
-            for key, value in batch.items()
-        }
-        for number in range(micro_batches)
-    ]
 
 
 @contextmanager

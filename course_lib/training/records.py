@@ -5,6 +5,7 @@ the numbers depend on. `make runs` makes them; a test retrains a random few and 
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -83,7 +84,7 @@ def record(study: Study, *, jobs: int = 2, again: bool = False) -> list[Record]:
     changed since. One that is not whole is completed with runs of today's code alone, so all runs
     of a study come from one code. They are made as `each_record` makes them. The file is rewritten
     after every run, so an interruption loses at most the runs under way; a run that fails is
-    reported at the end and does not take the others with it.
+    reported at once and does not take the others with it.
 
     Raises:
         CourseError: names the recipes that failed, after all others are recorded.
@@ -103,6 +104,7 @@ def record(study: Study, *, jobs: int = 2, again: bool = False) -> list[Record]:
             kept[result.recipe.digest()] = result
             _write(path, [kept[digest] for digest in wanted if digest in kept])
         else:
+            print(f"failed: {result}", file=sys.stderr, flush=True)  # at once: others take hours
             failures.append(result)
     if not missing:  # recipes that left the study leave the record too
         _write(path, [kept[digest] for digest in wanted])

@@ -103,7 +103,7 @@ def test_a_study_that_is_not_whole_is_completed_by_one_code(made, monkeypatch, t
     assert {json.loads(line)["info"]["code"] for line in lines_of(tmp_path)} == {"second"}
 
 
-def test_one_that_fails_is_named_and_takes_no_other_with_it(made, monkeypatch, tmp_path):
+def test_one_that_fails_is_named_and_takes_no_other_with_it(made, monkeypatch, tmp_path, capsys):
     train = records.train
 
     def fragile(recipe):
@@ -114,6 +114,7 @@ def test_one_that_fails_is_named_and_takes_no_other_with_it(made, monkeypatch, t
     monkeypatch.setattr(records, "train", fragile)
     with pytest.raises(CourseError, match="1 runs failed: small seed 1: FloatingPointError: too s"):
         record(STUDY, jobs=1)
+    assert "failed: small seed 1: FloatingPointError" in capsys.readouterr().err
     assert [json.loads(line)["recipe"]["seed"] for line in lines_of(tmp_path)] == [0, 2]
     monkeypatch.setattr(records, "train", train)
     record(STUDY, jobs=1)
