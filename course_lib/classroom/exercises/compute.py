@@ -143,12 +143,12 @@ class Utilisation(Exercise):
     """Model FLOPs utilisation from throughput (Chowdhery et al. 2022, section 4.1)."""
 
     name = "utilisation"
-    function = "utilisation"
+    function = "my_utilisation"
     notebook = "05_compute"
     prompt = """
     A cluster reads `tokens_per_second` tokens a second, all cards together, while it trains a model
     with `parameters` parameters. Write
-    `utilisation(parameters, tokens_per_second, cards, peak_teraflops)`: the share of the cards'
+    `my_utilisation(parameters, tokens_per_second, cards, peak_teraflops)`: the share of the cards'
     peak that training uses, from 0 to 1. `peak_teraflops` is the peak of *one* card in teraFLOP/s
     (10^12 a second). Count six operations a parameter and token.
     """

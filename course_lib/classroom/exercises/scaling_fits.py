@@ -112,7 +112,7 @@ class HuberSum(Exercise):
     """The objective of approach 3, as it should be."""
 
     name = "huber-sum"
-    function = "objective"
+    function = "fixed_objective"
     notebook = "07_compute_optimal"
     prompt = """
     Someone fits a law with the objective
@@ -125,7 +125,8 @@ class HuberSum(Exercise):
 
     and stops when a step gains less than 1e-9. `residuals` are those of the log loss, one a run.
     There are *two* bugs. One makes the objective jump at `delta`; the other makes the same rule
-    stop earlier, the more runs there are. Write `objective(residuals, delta)` without them.
+    stop earlier, the more runs there are. Write `fixed_objective(residuals, delta)`, the same
+    without them.
     """
     hint = """
     The Huber loss is a parabola up to `delta` and a straight line beyond, and where they meet they
