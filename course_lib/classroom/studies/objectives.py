@@ -54,7 +54,7 @@ def at_price(recipe: Recipe, flops: float) -> Recipe:
     return recipe.replace(steps=steps, warmup=min(recipe.warmup, steps))
 
 
-def _tuned(base: str, **settings: object) -> Recipe:
+def _tuned(base: str, flops: float = FLOPS, **settings: object) -> Recipe:
     same = {
         "length": LENGTH,
         "positions": None,
@@ -63,7 +63,7 @@ def _tuned(base: str, **settings: object) -> Recipe:
         "optimizer": "muon",
         "learning_rate": 1e-2,
     }
-    return at_price(recipe(base).replace(**same | settings), FLOPS)
+    return at_price(recipe(base).replace(**same | settings), flops)
 
 
 # Corruption rates are those of notebooks 01 and 03. Of Muon at half, one and two hundredths, the
@@ -72,6 +72,10 @@ MASKED = _tuned("bert-world", name="bert-priced")
 CAUSAL = _tuned("gpt2-world", name="gpt2-priced")
 SPAN = _tuned("t5-world", name="t5-priced")
 RECIPES = {"masked": MASKED, "causal": CAUSAL, "span": SPAN}
+# Four times the price, to see whether what sets the first two apart goes away with it.
+LONGER = {"flops": 4 * FLOPS, "documents": 4 * DOCUMENTS}
+MASKED_LONG = _tuned("bert-world", name="bert-priced-long", **LONGER)
+CAUSAL_LONG = _tuned("gpt2-world", name="gpt2-priced-long", **LONGER)
 
 # All weights are trained. Of AdamW and Muon at several rates, the best on validation examples of
 # seed 77: for labels by the mean score over the three objectives, both tasks and both starts, for
@@ -274,16 +278,30 @@ def loss_per_byte(run: Run, documents: int = 150) -> dict[str, float]:
     return scores
 
 
-def measure_objective(run: Run) -> dict[str, float]:
-    """Everything notebook 04 compares."""
+def measure_gaps(run: Run) -> dict[str, float]:
+    """Gaps filled; by a causal model also as it guesses from the left side alone."""
     asked = gaps()
-    scores = loss_per_byte(run) | gap_scores(run, asked) | measure_writing(run)
+    scores = gap_scores(run, asked)
     if kind_of(run.model) == "causal":
         guessed = gap_scores(run, asked, context="left")
         scores |= {f"guessed_{key}": value for key, value in guessed.items()}
+    return scores
+
+
+def measure_long(run: Run) -> dict[str, float]:
+    """What a larger price might change: gaps, and labels at 200 examples."""
+    return measure_gaps(run) | label_scores(run, run.recipe.seed, examples=(200,))
+
+
+def measure_objective(run: Run) -> dict[str, float]:
+    """Everything notebook 04 compares."""
+    scores = loss_per_byte(run) | measure_gaps(run) | measure_writing(run)
     if kind_of(run.model) != "masked":
         scores["bleu"] = translation_score(run, run.recipe.seed)
     return scores | label_scores(run, run.recipe.seed)
 
 
-STUDIES = (study("objectives", list(RECIPES.values()), measure_objective, tolerance=0.15),)
+STUDIES = (
+    study("objectives", list(RECIPES.values()), measure_objective, tolerance=0.15),
+    study("objectives-long", [MASKED_LONG, CAUSAL_LONG], measure_long, tolerance=0.15),
+)
