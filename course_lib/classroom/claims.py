@@ -20,7 +20,7 @@ from course_lib.runtime import CourseError, data_path
 if TYPE_CHECKING:
     from course_lib.evaluation import Interval
 
-VERDICTS = ("holds", "refined", "refuted")
+VERDICTS = ("holds", "refined", "refuted", "undecided")
 WORDS = {
     "holds": "✓ holds",
     "refined": "✓ holds, refined by a condition",

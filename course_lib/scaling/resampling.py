@@ -39,5 +39,6 @@ def expanded_interval(
         raise ValueError("no bootstrap draws: fit with resamples=1000 to get intervals.")
     freedom = runs - unknowns
     tail = ndtr(stdtrit(freedom, (1 - level) / 2) * math.sqrt(runs / freedom))
-    low, high = np.quantile(draws, [tail, 1 - tail])
+    with np.errstate(invalid="ignore"):  # draws may be infinite
+        low, high = np.quantile(draws, [tail, 1 - tail])
     return Interval(float(estimate), float(low), float(high), runs)
