@@ -21,6 +21,7 @@ from course_lib.classroom.cards import Card
 from course_lib.classroom.plots import color_of, picture
 from course_lib.classroom.strips import visible
 from course_lib.evaluation import evaluating
+from course_lib.models.families import unfuse_attention
 from course_lib.models.likelihood import kind_of
 
 COLUMNS = 3
@@ -160,11 +161,9 @@ def _names(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> list[str]:
 @contextmanager
 def _attention_shown(model: PreTrainedModel) -> Iterator[None]:
     """Within, attention is computed step by step: the fused kernels do not return its weights."""
-    # Each part by itself: not every release of transformers hands the setting on to T5's stacks.
     parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
     before = [part.config._attn_implementation for part in parts]
-    for part in parts:
-        part.set_attn_implementation("eager")
+    unfuse_attention(model)
     try:
         yield
     finally:

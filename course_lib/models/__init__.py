@@ -16,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "size_table": "published",
         "summed_loss": "likelihood",
         "target_losses": "likelihood",
+        "unfuse_attention": "families",
     },
 )

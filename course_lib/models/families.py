@@ -268,3 +268,13 @@ def _quiet_about_decoder(attention: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def unfuse_attention(model: PreTrainedModel) -> None:
+    """Have attention computed step by step, so that its operations and weights can be seen.
+
+    Each part by itself: not every release of transformers hands the setting on to T5's stacks.
+    """
+    for part in model.modules():
+        if isinstance(part, PreTrainedModel):
+            part.set_attn_implementation("eager")

@@ -72,6 +72,7 @@ def test_what_the_first_notebooks_teach_is_on_record():
 def test_training_results_ask_for_five_seeds():
     counted = {"mlm-80-10-10", "causal-shift-once", "gpt3-size", "bloom-size"}
     counted |= {"span-format", "bart-is-not-t5", "short-target-costs-less"}
+    counted |= {"equal-price", "causal-more-targets", "pseudo-is-not-likelihood"}
     # One fit to a record of five seeds; its interval is a bootstrap's.
     fitted = {"naive-ladder-misses-floor", "entropy-inside-interval", "fitted-floor-is-entropy"}
     fitted |= {"three-approaches-agree", "approach-three-near-one-half", "average-stops-short"}

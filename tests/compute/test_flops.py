@@ -27,7 +27,7 @@ from course_lib.compute import (
     step_flops,
     training_flops,
 )
-from course_lib.models import FAMILIES, build, count_targets, summed_loss
+from course_lib.models import FAMILIES, build, count_targets, summed_loss, unfuse_attention
 from course_lib.objectives import OBJECTIVES, make_objective
 from course_lib.runtime import generator
 from course_lib.training import Optimization, Recipe, fit
@@ -43,7 +43,7 @@ def tiny(family):
     tokenizer = word_tokenizer(ALIAS.get(family, family))
     sizes = {"width": WIDTH, "layers": LAYERS, "heads": HEADS}
     model = build(family, tokenizer, length=LENGTH, **sizes)
-    model.set_attn_implementation("eager")
+    unfuse_attention(model)
     return model, tokenizer, Shape(family=family, vocab_size=len(tokenizer), **sizes)
 
 

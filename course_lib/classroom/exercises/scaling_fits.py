@@ -147,7 +147,7 @@ class HuberSum(Exercise):
             count = int(torch.randint(6, 40, (), generator=draw))
             delta = _uniform(draw, 0.001, 0.5)
             residuals = delta * 3 * torch.randn(count, generator=draw, dtype=torch.float64).numpy()
-            residuals[:2] = -0.5 * delta, 0.25 * delta
+            residuals[:3] = -0.5 * delta, 0.25 * delta, -2 * delta
             got = require_number(answer(residuals.copy(), delta), "The objective")
             size = np.abs(residuals)
             pieces = np.where(size <= delta, size**2 / 2, delta * (size - delta / 2))

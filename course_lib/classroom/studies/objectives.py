@@ -35,7 +35,7 @@ from course_lib.evaluation import (
     pseudo_document_losses,
 )
 from course_lib.finetuning import EntityTask, SentimentTask, fine_tune
-from course_lib.models import FAMILIES
+from course_lib.models import FAMILIES, unfuse_attention
 from course_lib.models.likelihood import count_targets, kind_of, summed_loss
 from course_lib.objectives import make_objective
 from course_lib.runtime import generator
@@ -125,7 +125,7 @@ def counted_flops(recipe: Recipe) -> int:
     Its counter does not know the fused attention of a CPU, so attention is computed unfused here.
     """
     model, batch, _ = _first_step(recipe)
-    model.set_attn_implementation("eager")
+    unfuse_attention(model)
     with FlopCounterMode(display=False) as counter:
         summed_loss(model, batch).backward()
     return counter.get_total_flops()
