@@ -7,6 +7,7 @@ al. 2020, section 3.2.2). All that is measured afterwards fits in a row of train
 model is judged on positions it has never seen.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
@@ -175,6 +176,7 @@ def label_scores(
     examples: tuple[int, ...] = EXAMPLES,
     test_examples: int = TEST_EXAMPLES,
     settings: Optimization = FINE_TUNING,
+    tasks: Iterable[str] = tuple(LABEL_TASKS),
 ) -> dict[str, float]:
     """Macro F1 by task, start and number of labelled examples, such as `entities_scratch_50`.
 
@@ -183,7 +185,8 @@ def label_scores(
     """
     scores, settings = {}, replace(settings, seed=seed)
     bodies = {"pretrained": run.model, "scratch": fresh_model(run.recipe, run.tokenizer)}
-    for name, (task, _) in LABEL_TASKS.items():
+    for name in tasks:
+        task = LABEL_TASKS[name][0]
         train = short_examples(name, max(examples), 1000 + seed)
         test = short_examples(name, test_examples, 1)
         for start, body in bodies.items():
