@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from course_lib.scaling.huber import LogRuns, huber, minimise
-from course_lib.scaling.parametric import DELTA, ParametricFit, centred_runs, law_of
-from course_lib.scaling.resampling import resample_counts
+from course_lib.scaling.parametric import DELTA, ParametricFit, centred_runs, fit_of
 
 UNKNOWNS = 6
 LARGEST = 3.0  # of log gamma in size: at 20 the terms all but multiply, and more changes little
@@ -35,21 +34,7 @@ def fit_coupled(
     """
     runs, shift = centred_runs(params, tokens, loss, delta, fewest=UNKNOWNS + 1)
     ends = minimise(_starts(runs), runs, derivatives=_derivatives)
-    winner = int(np.argmin(ends.objective))
-    theta = ends.theta[winner]
-    again = np.repeat(theta[None], resamples, axis=0)
-    if resamples:
-        counts = resample_counts(len(runs.losses), resamples, seed)
-        again = minimise(again, runs, counts, derivatives=_derivatives).theta
-    law, resampled = (law_of(rows, shift) for rows in (theta, again))
-    return ParametricFit(
-        *(float(value) for value in (law.A, law.B, law.E, law.alpha, law.beta)),
-        float(ends.objective[winner]),
-        len(runs.losses),
-        resampled,
-        UNKNOWNS,
-        gamma=float(law.gamma),
-    )
+    return fit_of(ends, runs, shift, resamples, seed, _derivatives)
 
 
 def _starts(runs: LogRuns) -> NDArray:

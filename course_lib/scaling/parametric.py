@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from course_lib.evaluation import Interval
-from course_lib.scaling.huber import UNKNOWNS, LogRuns, minimise
+from course_lib.scaling.huber import UNKNOWNS, Derivatives, LogRuns, Minima, minimise
 from course_lib.scaling.law import Law
 from course_lib.scaling.resampling import expanded_interval, resample_counts
 from course_lib.scaling.validation import checked_runs
@@ -91,15 +91,33 @@ def fit_parametric(
     screened = minimise(centred, runs, steps=SCREENING_STEPS)
     best = np.argsort(screened.objective, kind="stable")[: max(50, len(points) // 10)]
     ends = minimise(screened.theta[best], runs)
+    return fit_of(ends, runs, shift, resamples, seed)
+
+
+def fit_of(
+    ends: Minima,
+    runs: LogRuns,
+    shift: NDArray,
+    resamples: int,
+    seed: int,
+    derivatives: Derivatives | None = None,
+) -> ParametricFit:
+    """The lowest of the ends as a law, with those of bootstrap resamples fitted from there."""
     winner = int(np.argmin(ends.objective))
     theta = ends.theta[winner]
-
     again = np.repeat(theta[None], resamples, axis=0)
     if resamples:
-        again = minimise(again, runs, resample_counts(len(runs.losses), resamples, seed)).theta
+        counts = resample_counts(len(runs.losses), resamples, seed)
+        again = minimise(again, runs, counts, derivatives=derivatives).theta
     law, resampled = (law_of(rows, shift) for rows in (theta, again))
-    five = (float(value) for value in (law.A, law.B, law.E, law.alpha, law.beta))
-    return ParametricFit(*five, float(ends.objective[winner]), len(runs.losses), resampled)
+    return ParametricFit(
+        *(float(value) for value in (law.A, law.B, law.E, law.alpha, law.beta)),
+        float(ends.objective[winner]),
+        len(runs.losses),
+        resampled,
+        len(theta),
+        gamma=float(law.gamma),
+    )
 
 
 def centred_runs(

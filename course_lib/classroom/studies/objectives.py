@@ -42,7 +42,7 @@ from course_lib.objectives import make_objective
 from course_lib.runtime import generator
 from course_lib.training import Optimization, Recipe, Run, fresh_model
 
-FLOPS = 1e12  # of each run: half a minute of two cores
+FLOPS = 1e12  # of each run: about a minute of one core
 LENGTH = 32
 DOCUMENTS = 22_000  # more than any of the three gets to read, so no text is seen twice
 EXAMPLES = (50, 200, 1000)
