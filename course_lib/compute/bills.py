@@ -1,21 +1,45 @@
 """From operations to days, energy and money, with the uncertainty that a plan has: utilisation."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from course_lib.compute.hardware import TYPICAL_UTILISATION, Accelerator
-from course_lib.compute.units import SECONDS_PER_DAY, require_amount
+from pydantic import Field
+
+from course_lib.compute.hardware import TYPICAL_UTILISATION, Accelerator, Peak
+from course_lib.compute.units import SECONDS_PER_DAY
+from course_lib.runtime.checks import (
+    BadArgumentError,
+    Count,
+    NotNegative,
+    Number,
+    Probability,
+    checked,
+)
 
 HOURS_PER_DAY = 24
 
+# The lowest and the highest share of the peak; some of it is always reached.
+Utilisation = tuple[Annotated[Probability, Field(gt=0)], Annotated[Probability, Field(gt=0)]]
 
+
+@checked
 @dataclass(frozen=True)
 class Range:
-    """From the lowest to the highest of what is to be expected; not a confidence interval."""
+    """From the lowest to the highest of what is to be expected; not a confidence interval.
 
-    low: float
-    high: float
+    Raises:
+        BadArgumentError: an end that is negative or not finite, or a low one above the high one.
+    """
 
-    def __mul__(self, factor: float) -> "Range":
+    low: NotNegative
+    high: NotNegative
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise BadArgumentError(f"low={self.low}: give at most high={self.high}.")
+
+    @checked
+    def __mul__(self, factor: NotNegative) -> "Range":
         return Range(self.low * factor, self.high * factor)
 
     def __str__(self) -> str:
@@ -40,15 +64,16 @@ class Bill:
     price: Range | None
 
 
+@checked
 def training_bill(
-    flops: float,
+    flops: NotNegative,
     accelerator: Accelerator,
-    devices: int,
+    devices: Count,
     *,
-    utilisation: tuple[float, float] = TYPICAL_UTILISATION,
-    precision: str = "half",
-    hour_price: float | None = None,
-    overhead: float = 1.1,
+    utilisation: Utilisation = TYPICAL_UTILISATION,
+    precision: Peak = "half",
+    hour_price: NotNegative | None = None,
+    overhead: Annotated[Number, Field(ge=1)] = 1.1,
 ) -> Bill:
     """Days, energy and price of a training run.
 
@@ -64,37 +89,34 @@ def training_bill(
             effectiveness); 1.1 is that of Touvron et al. 2023 (LLaMA), section 6.
 
     Raises:
-        ValueError: an argument out of its range.
+        BadArgumentError: an argument out of its range.
         CourseError: the accelerator has no peak in that precision.
     """
-    low, high = _check(utilisation)
-    if devices < 1:
-        raise ValueError(f"devices={devices!r}: give a whole number of 1 or more.")
-    if overhead < 1:
-        raise ValueError(f"overhead={overhead}: give 1 (no overhead) or more.")
-    at_peak = require_amount("flops", flops) / (accelerator.peak(precision) * devices)
+    low, high = _ordered(utilisation)
+    at_peak = flops / (accelerator.peak(precision) * devices)
     days = Range(at_peak / high / SECONDS_PER_DAY, at_peak / low / SECONDS_PER_DAY)
     hours = days * (HOURS_PER_DAY * devices)
     energy = hours * (accelerator.power / 1000 * overhead) if accelerator.power else None
-    price = None if hour_price is None else hours * require_amount("hour_price", hour_price)
+    price = None if hour_price is None else hours * hour_price
     return Bill(days, hours, energy, price)
 
 
+@checked
 def affordable_flops(
     accelerator: Accelerator,
     *,
-    device_hours: float,
-    utilisation: tuple[float, float] = TYPICAL_UTILISATION,
-    precision: str = "half",
+    device_hours: NotNegative,
+    utilisation: Utilisation = TYPICAL_UTILISATION,
+    precision: Peak = "half",
 ) -> Range:
     """The way back: operations that so many hours of a device buy, at low and high utilisation.
 
     Raises:
-        ValueError: an argument out of its range.
+        BadArgumentError: an argument out of its range.
         CourseError: the accelerator has no peak in that precision.
     """
-    low, high = _check(utilisation)
-    at_peak = require_amount("device_hours", device_hours) * 3600 * accelerator.peak(precision)
+    low, high = _ordered(utilisation)
+    at_peak = device_hours * 3600 * accelerator.peak(precision)
     return Range(at_peak * low, at_peak * high)
 
 
@@ -103,8 +125,8 @@ def _digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.12g}"
 
 
-def _check(utilisation: tuple[float, float]) -> tuple[float, float]:
+def _ordered(utilisation: tuple[float, float]) -> tuple[float, float]:
     low, high = utilisation
-    if not 0 < low <= high <= 1:
-        raise ValueError(f"utilisation={utilisation}: give (low, high) in (0, 1].")
+    if low > high:
+        raise BadArgumentError(f"utilisation={utilisation}: give the lower share first.")
     return low, high

@@ -8,9 +8,9 @@ by element is left out: it takes time, but few operations.
 
 from typing import Protocol
 
-from course_lib.compute.rows import Row, row_of
+from course_lib.compute.rows import Objective, Row, row_of
 from course_lib.compute.shapes import Shape
-from course_lib.compute.units import require_amount
+from course_lib.runtime.checks import BadArgumentError, Count, NotNegative, Share, checked
 
 BACKWARD = 2  # times the forward pass: one product for the input's gradient, one for the weight's
 
@@ -31,26 +31,28 @@ class TrainingRecipe(Protocol):
     steps: int
 
 
-def six_nd(parameters: float, tokens: float) -> float:
+@checked
+def six_nd(parameters: NotNegative, tokens: NotNegative) -> float:
     """Training FLOPs by the rule of thumb 6ND (Kaplan et al. 2020, section 2.1).
 
     Two operations a parameter and token forward, four backward. It supposes that each token
     passes through each parameter, so an encoder-decoder costs about half of it, and it leaves out
     attention between positions.
+
+    Raises:
+        BadArgumentError: a number that is negative or not finite.
     """
-    return 6 * require_amount("parameters", parameters) * require_amount("tokens", tokens)
+    return 6 * parameters * tokens
 
 
+@checked
 def forward_parts(shape: Shape, row: Row) -> dict[str, float]:
     """FLOPs of the forward pass of one row, by part of the model.
 
     Raises:
-        ValueError: decoder positions for a family with one stack, or none for T5 and BART.
+        BadArgumentError: decoder positions for a family with one stack, or none for T5 and BART.
     """
-    both = shape.architecture.stacks == "both"
-    if both != (row.outputs > 0):
-        need = "some" if both else "no"
-        raise ValueError(f"outputs={row.outputs}: {shape.family} takes {need} decoder positions.")
+    both = require_row_of(shape, row)
     inputs, outputs, layers = row.inputs, row.outputs, shape.layers
     projection = 2 * shape.width * shape.attention_width  # of one position, one of Q, K, V, O
     score = 4 * shape.attention_width  # of one pair: query times key, and weight times value
@@ -67,29 +69,43 @@ def forward_parts(shape: Shape, row: Row) -> dict[str, float]:
     }
 
 
+def require_row_of(shape: Shape, row: Row) -> bool:
+    """Whether the family has both stacks; a BadArgumentError if the row is not for such a model."""
+    both = shape.architecture.stacks == "both"
+    if both != (row.outputs > 0):
+        need = "some" if both else "no"
+        raise BadArgumentError(
+            f"outputs={row.outputs}: {shape.family} takes {need} decoder positions."
+        )
+    return both
+
+
+@checked
 def forward_flops(shape: Shape, row: Row) -> float:
     """FLOPs of the forward pass of one row: reading it, and scoring `row.scored` positions."""
     return sum(forward_parts(shape, row).values())
 
 
+@checked
 def training_flops(shape: Shape, row: Row) -> float:
     """FLOPs of forward and backward pass of one row."""
     return (1 + BACKWARD) * forward_flops(shape, row)
 
 
-def generation_flops(shape: Shape, prompt: int, new: int) -> float:
+@checked
+def generation_flops(shape: Shape, prompt: Count, new: Count) -> float:
     """FLOPs of writing `new` tokens behind a prompt, keys and values of earlier tokens kept.
 
     Each new token attends to all before it, and only the last position of the prompt is scored.
     T5 and BART read the prompt in the encoder and write behind their start token.
 
     Raises:
-        ValueError: an encoder, which writes nothing, or an empty prompt or continuation.
+        BadArgumentError: an encoder, which writes nothing, or an empty prompt or continuation.
     """
     if shape.architecture.stacks == "encoder":
-        raise ValueError(f"family={shape.family!r}: an encoder fills gaps and does not generate.")
-    if prompt < 1 or new < 1:
-        raise ValueError(f"prompt={prompt}, new={new}: give at least one token of each.")
+        raise BadArgumentError(
+            f"shape={shape.family}: an encoder fills gaps, it does not generate."
+        )
     both = shape.architecture.stacks == "both"
     # The last token that is written is not read again.
     row = Row(prompt, new, new) if both else Row(prompt + new - 1, scored=new)
@@ -100,12 +116,20 @@ def generation_flops(shape: Shape, prompt: int, new: int) -> float:
     return forward_flops(shape, row) - score * unseen
 
 
+@checked
 def step_flops(
-    shape: Shape, length: int, batch: int, objective: str | None = None, rate: float | None = None
+    shape: Shape,
+    length: Count,
+    batch: Count,
+    objective: Objective | None = None,
+    rate: Share | None = None,
 ) -> float:
     """FLOPs of one optimizer step: forward and backward over `batch` rows of `length` tokens.
 
     `objective` None is the family's own; `rate` None that of the objective's paper.
+
+    Raises:
+        BadArgumentError: as `row_of` and `forward_parts`.
     """
     objective = objective or shape.architecture.objective
     return batch * training_flops(shape, row_of(objective, length, rate, batch))

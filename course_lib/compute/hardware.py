@@ -6,22 +6,28 @@ own and enter no calculation, because training does not have such matrices.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
+from typing import Annotated, Literal, get_args
 
-from course_lib.compute.units import require_amount
+from pydantic import Field
+
 from course_lib.runtime import CourseError, data_path
+from course_lib.runtime.checks import Count, NotNegative, Positive, Text, Whole, checked
 
 TERA = 10**12
 GIGA = 10**9
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "fp8")
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8"]
+PRECISIONS = get_args(Precision)
+Peak = Literal["half", Precision]  # half: bf16 where there is one, else fp16
 # The model FLOPs utilisation of large training runs, from GPT-3's to PaLM's: Chowdhery et al. 2022
 # (PaLM), table 3.
 TYPICAL_UTILISATION = (0.21, 0.46)
 
 
+@checked
 @dataclass(frozen=True)
 class Accelerator:
     """One accelerator; what its maker does not publish is None.
@@ -32,28 +38,30 @@ class Accelerator:
         power: thermal design power, watts.
         peaks: dense FLOP/s by precision, multiplication inputs of that kind.
         sparse_peak: bf16 FLOP/s with 2:4 structured sparsity.
+
+    Raises:
+        BadArgumentError: a number that is not above 0; no peak, or one in no known precision.
     """
 
-    name: str
-    maker: str
-    year: int
-    memory: float
-    bandwidth: float
-    power: float | None
-    peaks: MappingProxyType[str, float]
-    sparse_peak: float | None
-    source: str
-    note: str = ""
+    name: Text
+    maker: Text
+    year: Whole
+    memory: Positive
+    bandwidth: Positive
+    power: Positive | None
+    peaks: Annotated[Mapping[Precision, Positive], Field(min_length=1)]
+    sparse_peak: Positive | None
+    source: Text
+    note: Text = ""
 
-    def peak(self, precision: str = "half") -> float:
-        """Dense FLOP/s; "half" is bf16 where there is one, else fp16.
+    @checked
+    def peak(self, precision: Peak = "half") -> float:
+        """Dense FLOP/s in a precision.
 
         Raises:
-            ValueError: not a precision of the table.
+            BadArgumentError: not a precision of the table.
             CourseError: a precision that this accelerator has no published peak for.
         """
-        if precision not in (*PRECISIONS, "half"):
-            raise ValueError(f"precision={precision!r}: choose half, {', '.join(PRECISIONS)}.")
         wanted = ("bf16", "fp16") if precision == "half" else (precision,)
         for name in wanted:
             if name in self.peaks:
@@ -61,7 +69,8 @@ class Accelerator:
         raise CourseError(f"{self.name} has no {precision} peak: it has {', '.join(self.peaks)}.")
 
 
-def utilisation(flops: float, seconds: float, peak: float, devices: int = 1) -> float:
+@checked
+def utilisation(flops: NotNegative, seconds: Positive, peak: Positive, devices: Count = 1) -> float:
     """Model FLOPs utilisation: what was computed over what the peak would have (PaLM, section 4.1).
 
     Args:
@@ -71,12 +80,9 @@ def utilisation(flops: float, seconds: float, peak: float, devices: int = 1) -> 
         devices: how many.
 
     Raises:
-        ValueError: a time, peak or number of devices that is not above 0.
+        BadArgumentError: a time, peak or number of devices that is not above 0.
     """
-    for name, value in {"seconds": seconds, "peak": peak, "devices": devices}.items():
-        if require_amount(name, value) == 0:
-            raise ValueError(f"{name}={value!r}: give a number above 0.")
-    return require_amount("flops", flops) / (seconds * peak * devices)
+    return flops / (seconds * peak * devices)
 
 
 @cache

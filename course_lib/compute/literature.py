@@ -5,6 +5,7 @@ half a unit of its last digit. An empty field is one that was not published.
 """
 
 import csv
+import re
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -12,24 +13,31 @@ from typing import Literal
 
 from course_lib.compute.flops import six_nd
 from course_lib.runtime import data_path
+from course_lib.runtime.checks import BadArgumentError, Positive, Text, checked
+
+NUMBER = re.compile(r"\d+(\.\d+)?(e\d+)?")
 
 
+@checked
 @dataclass(frozen=True)
 class Stated:
     """A number as its source states it, and half a unit of its last digit."""
 
-    value: float
-    half_step: float
+    value: Positive
+    half_step: Positive
 
     @classmethod
-    def parse(cls, text: str) -> "Stated | None":
+    @checked
+    def parse(cls, text: Text) -> "Stated | None":
         """Read "1.75e11"; an empty text is None.
 
         Raises:
-            ValueError: not a number in this form.
+            BadArgumentError: not a number in this form.
         """
         if not text:
             return None
+        if not NUMBER.fullmatch(text):
+            raise BadArgumentError(f"text={text!r}: give a number such as 1.75e11.")
         digits, _, exponent = text.partition("e")
         places = len(digits.partition(".")[2])
         return cls(float(text), 10.0 ** (int(exponent or 0) - places) / 2)

@@ -1,9 +1,12 @@
 """What a training step keeps in memory: weights, gradients, optimizer state and activations."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from course_lib.compute.flops import require_row_of
 from course_lib.compute.rows import Row
 from course_lib.compute.shapes import Shape
+from course_lib.runtime.checks import Count, checked
 
 # Bytes a parameter with AdamW. In mixed precision the weights that are multiplied and their
 # gradients have 16 bits, and the optimizer keeps the weights and both moments in 32 (Rajbhandari et
@@ -28,8 +31,14 @@ class Memory:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
+@checked
 def training_memory(
-    shape: Shape, row: Row, batch: int, *, precision: str = "mixed", fused_attention: bool = True
+    shape: Shape,
+    row: Row,
+    batch: Count,
+    *,
+    precision: Literal["mixed", "fp32"] = "mixed",
+    fused_attention: bool = True,
 ) -> Memory:
     """Bytes that one training step with AdamW keeps on one device.
 
@@ -46,12 +55,10 @@ def training_memory(
         fused_attention: whether the scores of all pairs of positions are never stored.
 
     Raises:
-        ValueError: an unknown precision, or a batch below 1.
+        BadArgumentError: an unknown precision, a batch below 1, or a row that the family does not
+            read (`forward_parts`).
     """
-    if precision not in PER_PARAMETER:
-        raise ValueError(f"precision={precision!r}: choose one of {', '.join(PER_PARAMETER)}.")
-    if batch < 1:
-        raise ValueError(f"batch={batch!r}: give a whole number of 1 or more.")
+    require_row_of(shape, row)
     weights, gradients, optimizer = (shape.parameters * count for count in PER_PARAMETER[precision])
     kept = _activations(shape, row, NUMBER[precision], fused_attention)
     return Memory(weights, gradients, optimizer, batch * kept)

@@ -2,11 +2,19 @@
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from course_lib.runtime.checks import BadArgumentError, Count, Number, Share, Whole, checked
+
+Objective = Literal["causal", "masked", "masked-static", "span", "infilling"]
+Positions = Annotated[Number | Whole, Field(ge=0)]  # a whole number stays one
 RATES = {"masked": 0.15, "masked-static": 0.15, "span": 0.15, "infilling": 0.3}
 MEAN_SPAN = 3
 
 
+@checked
 @dataclass(frozen=True)
 class Row:
     """Positions of one row, by what they pass through; fractions are means over many rows.
@@ -16,19 +24,18 @@ class Row:
         outputs: through the decoder of T5 or BART; 0 for a model with one stack.
         scored: through the vocabulary layer. This course's loss for masked models gives that layer
             the positions that have a target and no others.
+
+    Raises:
+        BadArgumentError: no inputs, or a number that is negative or not finite.
     """
 
-    inputs: float
-    outputs: float = 0
-    scored: float = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("inputs", 1), ("outputs", 0), ("scored", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: give {least} or more.")
+    inputs: Annotated[Number | Whole, Field(ge=1)]
+    outputs: Positions = 0
+    scored: Positions = 0
 
 
-def row_of(objective: str, length: int, rate: float | None = None, batch: int = 1) -> Row:
+@checked
+def row_of(objective: Objective, length: Count, rate: Share | None = None, batch: Count = 1) -> Row:
     """What an objective makes of rows of `length` tokens, on average.
 
     Masked models score the masked tokens (Devlin et al. 2019), causal ones every position. Span
@@ -43,21 +50,20 @@ def row_of(objective: str, length: int, rate: float | None = None, batch: int = 
         batch: rows of a step. Infilled rows differ in length and are padded to the longest.
 
     Raises:
-        ValueError: an unknown objective, a rate for the causal one, or one outside (0, 1).
+        BadArgumentError: an unknown objective, a rate for the causal one or outside (0, 1), a
+            length or batch below 1, or a row of one token, from which no span can be cut.
     """
     if objective == "causal":
         if rate is not None:
-            raise ValueError("rate: causal language modeling corrupts nothing, leave it out.")
+            raise BadArgumentError(f"rate={rate}: the causal objective corrupts nothing; leave it.")
         return Row(inputs=length, scored=length)
-    if objective not in RATES:
-        raise ValueError(f"objective={objective!r}: choose causal or one of {', '.join(RATES)}.")
     rate = RATES[objective] if rate is None else rate
-    if not 0 < rate < 1:
-        raise ValueError(f"rate={rate}: give the share of corrupted tokens, in (0, 1).")
     if objective.startswith("masked"):
         return Row(inputs=length, scored=rate * length)
     cut = round(rate * length)
     if objective == "span":
+        if length < 2:
+            raise BadArgumentError("length=1: a span needs a row of at least 2 tokens.")
         cut = min(max(cut, 1), length - 1)
         spans = min(max(round(cut / MEAN_SPAN), 1), cut, length - cut)
         written = cut + spans + 1

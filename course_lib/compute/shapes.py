@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from course_lib.runtime.checks import BadArgumentError, Count, NotNegativeCount, checked
+
+Family = Literal["bert", "roberta", "gpt2", "gpt3", "bloom", "t5", "bart"]
 Stacks = Literal["encoder", "decoder", "both"]
 
 
@@ -50,6 +53,7 @@ ARCHITECTURES = MappingProxyType(
 )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Shape:
     """The sizes of one transformer.
@@ -66,31 +70,23 @@ class Shape:
         tied: whether the vocabulary layer is the token embedding, used a second time.
 
     Raises:
-        ValueError: an unknown family, a size below 1, or heads that do not divide the width.
+        BadArgumentError: an unknown family, a size that is not a whole number of 1 or more, or
+            heads that do not divide the width.
     """
 
-    family: str
-    width: int
-    layers: int
-    heads: int
-    vocab_size: int
-    positions: int = 0
-    feed_forward: int | None = None
-    head_width: int | None = None
+    family: Family
+    width: Count
+    layers: Count
+    heads: Count
+    vocab_size: Count
+    positions: NotNegativeCount = 0
+    feed_forward: Count | None = None
+    head_width: Count | None = None
     tied: bool = True
 
     def __post_init__(self) -> None:
-        if self.family not in ARCHITECTURES:
-            names = ", ".join(ARCHITECTURES)
-            raise ValueError(f"family={self.family!r}: choose one of {names}.")
-        for name in ("width", "layers", "heads", "vocab_size", "feed_forward", "head_width"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value!r}: give a whole number of 1 or more.")
-        if self.positions < 0:
-            raise ValueError(f"positions={self.positions!r}: give 0 or more.")
         if self.head_width is None and self.width % self.heads:
-            raise ValueError(
+            raise BadArgumentError(
                 f"width={self.width} does not divide into heads={self.heads}: make it a multiple, "
                 "or give head_width."
             )

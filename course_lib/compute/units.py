@@ -1,6 +1,6 @@
 """The unit in which large training runs are counted."""
 
-import math
+from course_lib.runtime.checks import NotNegative, checked
 
 PETA = 10**15
 SECONDS_PER_DAY = 24 * 60 * 60
@@ -8,26 +8,21 @@ SECONDS_PER_DAY = 24 * 60 * 60
 PETAFLOPS_DAY = PETA * SECONDS_PER_DAY
 
 
-def to_petaflops_days(flops: float) -> float:
+@checked
+def to_petaflops_days(flops: NotNegative) -> float:
     """Floating point operations as petaFLOP/s-days.
 
     Raises:
-        ValueError: a negative or infinite number of operations.
+        BadArgumentError: a number of operations that is negative or not finite.
     """
-    return require_amount("flops", flops) / PETAFLOPS_DAY
+    return flops / PETAFLOPS_DAY
 
 
-def from_petaflops_days(days: float) -> float:
+@checked
+def from_petaflops_days(days: NotNegative) -> float:
     """Petaflop/s-days as floating point operations.
 
     Raises:
-        ValueError: a negative or infinite number of days.
+        BadArgumentError: a number of days that is negative or not finite.
     """
-    return require_amount("days", days) * PETAFLOPS_DAY
-
-
-def require_amount(name: str, value: float) -> float:
-    """The value, if it is a finite number of 0 or more; a ValueError that names it otherwise."""
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}={value!r}: give a finite number of 0 or more.")
-    return value
+    return days * PETAFLOPS_DAY

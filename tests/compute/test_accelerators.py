@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from course_lib.compute import accelerators, utilisation
 from course_lib.compute.hardware import PRECISIONS
-from course_lib.runtime import CourseError
 
 TABLE = accelerators()
 
@@ -61,11 +60,7 @@ def test_known_peaks(name, precision, tflops):
     assert TABLE[name].peak(precision) == tflops * 1e12
 
 
-def test_a_peak_that_is_not_there_is_not_made_up():
-    with pytest.raises(CourseError, match="V100 SXM2 has no bf16 peak: it has fp32, fp16"):
-        TABLE["V100 SXM2"].peak("bf16")
-    with pytest.raises(ValueError, match="precision='int3'"):
-        TABLE["T4"].peak("int3")
+def test_every_peak_is_in_a_precision_of_the_table():
     assert all(p in PRECISIONS for card in TABLE.values() for p in card.peaks)
 
 
@@ -80,9 +75,3 @@ def test_utilisation_shares_out_evenly(flops, seconds, peak, devices):
     one = utilisation(flops, seconds, peak)
     assert utilisation(flops * devices, seconds, peak, devices) == pytest.approx(one)
     assert utilisation(peak * seconds, seconds, peak) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("bad", [{"seconds": 0}, {"peak": 0}, {"devices": 0}, {"flops": -1}])
-def test_a_division_by_nothing_is_named(bad):
-    with pytest.raises(ValueError, match=next(iter(bad))):
-        utilisation(**{"flops": 1.0, "seconds": 1.0, "peak": 1.0} | bad)

@@ -108,19 +108,3 @@ def test_more_of_anything_is_more(family, heads, per_head, layers, vocab_size):
     assert replace(shape, layers=layers + 1).parameters - shape.parameters == (
         replace(shape, layers=layers + 2).parameters - replace(shape, layers=layers + 1).parameters
     )
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"family": "llama"}, "family='llama': choose one of bert"),
-        ({"width": 0}, "width=0: give a whole number"),
-        ({"width": 15}, "width=15 does not divide into heads=2"),
-        ({"feed_forward": -1}, "feed_forward=-1"),
-        ({"positions": -1}, "positions=-1"),
-    ],
-)
-def test_nonsense_is_named(changes, message):
-    good = {"family": "gpt2", "width": 16, "layers": 1, "heads": 2, "vocab_size": 100}
-    with pytest.raises(ValueError, match=message):
-        Shape(**good | changes)

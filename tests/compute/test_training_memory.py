@@ -95,9 +95,3 @@ def test_activations_are_for_rows_and_weights_are_not(family, batch, length):
     assert many.total - many.activations == one.total - one.activations
     unfused = training_memory(shape, row, batch, fused_attention=False)
     assert unfused.activations > many.activations
-
-
-@pytest.mark.parametrize(("options", "message"), [({"precision": "int8"}, "int8"), ({}, "batch=0")])
-def test_nonsense_is_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        training_memory(gpt(), Row(4), 0 if not options else 1, **options)
