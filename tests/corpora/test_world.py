@@ -26,26 +26,37 @@ from course_lib.corpora.world.kinds import Kind, Mixture, Script, Subject
 from course_lib.corpora.world.lexicon import read
 
 REGISTERS = ("general", "finance")
-# The first 50 documents of World(0): must not change between platforms and Python versions. A
-# change of the word lists or templates changes it too; then put the new value here, and train
-# what was trained on the old text again.
-FIRST_FIFTY = {
-    "general": "585988ab83f766fb6a68d94ab371f9c88b2d2d70b32ccf99cf28623f91ceeeef",
-    "finance": "67d64853304f08a8a2afc5c598ac959fdca0c12772cf3dd51a6ae0e63aa4a36b",
+SETTINGS = [(register, tone_words) for register in REGISTERS for tone_words in (0, 280)]
+# 3,000 documents of World(seed, register, entities), drawn with seed 3: as they were before the
+# world had a tail of tone. They must not change between platforms and Python versions either. A
+# change of the word lists or templates changes them; then train again what was trained on them.
+RECORDED = {
+    (0, "general", 3000): "41caace2ce7707bcb50636d8eb1362f6e76fad2a2d7cf97e51af4b01095bac99",
+    (0, "finance", 3000): "181f1bdea8df31180a2998716aea89b01a606f64a67862e4b85748f38056755a",
+    (0, "finance", 40): "3b9a2af4ea804befd94757f554be77d3dc3c9db9327faa3627c8a187160d8b39",
+    (7, "general", 60): "1d455ef7aab960b2ae8492970c5aa4fd187749ee4d895dfef49d42c921243b03",
 }
 
 
-@pytest.fixture(scope="module", params=REGISTERS)
+@pytest.fixture(scope="module", params=SETTINGS, ids=lambda setting: f"{setting[0]}-{setting[1]}")
 def world(request: pytest.FixtureRequest) -> World:
-    return World(0, request.param)
+    register, tone_words = request.param
+    return World(0, register, tone_words=tone_words)
+
+
+def hash_of(documents: list[str]) -> str:
+    return hashlib.sha256("\n".join(documents).encode()).hexdigest()
 
 
 def surprise(world: World, documents: list[str]) -> tuple[float, float]:
     """Mean of -log_prob over the documents and its standard error."""
-    losses = [-world.log_prob(document) for document in documents]
-    mean = math.fsum(losses) / len(losses)
-    variance = math.fsum((loss - mean) ** 2 for loss in losses) / (len(losses) - 1)
-    return mean, math.sqrt(variance / len(losses))
+    return mean_and_error([-world.log_prob(document) for document in documents])
+
+
+def mean_and_error(values: list[float]) -> tuple[float, float]:
+    mean = math.fsum(values) / len(values)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return mean, math.sqrt(variance / len(values))
 
 
 def everything(mixture: Mixture) -> Counter:
@@ -66,11 +77,16 @@ def everything(mixture: Mixture) -> Counter:
     return found
 
 
-@pytest.mark.parametrize("register", REGISTERS)
-def test_all_documents_of_a_tiny_world_sum_to_one(register: str) -> None:
-    tiny = World.tiny(3, register)
+@pytest.mark.parametrize(
+    ("register", "tone_words", "count"),
+    [("general", 0, 1210), ("finance", 0, 3656), ("general", 280, 2890), ("finance", 280, 9200)],
+)
+def test_all_documents_of_a_tiny_world_sum_to_one(
+    register: str, tone_words: int, count: int
+) -> None:
+    tiny = World.tiny(3, register, tone_words)
     documents = everything(tiny.mixture)
-    assert len(documents) > 1000
+    assert len(documents) == count
     assert math.fsum(documents.values()) == pytest.approx(1.0, abs=1e-12)
     assert entropy(list(documents.values())) == pytest.approx(tiny.entropy(), abs=1e-9)
     for text in list(documents)[::29]:
@@ -78,8 +94,9 @@ def test_all_documents_of_a_tiny_world_sum_to_one(register: str) -> None:
     assert set(tiny.documents(500)) <= documents.keys()
 
 
-def test_sampling_agrees_with_the_probabilities() -> None:
-    tiny = World.tiny(3)
+@pytest.mark.parametrize("tone_words", [0, 280])
+def test_sampling_agrees_with_the_probabilities(tone_words: int) -> None:
+    tiny = World.tiny(3, tone_words=tone_words)
     expected = everything(tiny.mixture)
     n = 20_000
     seen = Counter(tiny.documents(n, seed=5))
@@ -93,13 +110,14 @@ def test_mean_surprise_is_the_entropy(world: World) -> None:
 
 
 def test_a_planted_wrong_weight_is_caught(world: World) -> None:
-    """Documents of a world with other shares of kinds do not pass for documents of this one."""
+    """Under other shares of kinds the documents are less likely, by more than chance allows."""
     kinds = world.mixture.kinds
     shares = [p * (3.0 if at == 0 else 1.0) for at, p in enumerate(kinds.probs)]
-    wrong = World(0, world.register)
+    wrong = World(0, world.register, tone_words=world.tone_words)
     wrong.mixture = Mixture(Choice(kinds.values, shares))
-    mean, error = surprise(wrong, world.documents(1000, seed=11))
-    assert abs(mean - wrong.entropy()) > 3 * error
+    documents = world.documents(400, seed=11)
+    gain, error = mean_and_error([world.log_prob(d) - wrong.log_prob(d) for d in documents])
+    assert gain > 3 * error
 
 
 def test_a_derivation_can_be_read_off_the_text(world: World) -> None:
@@ -164,10 +182,12 @@ def test_the_support_is_where_the_world_writes(world: World) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_changed_document_gets_its_own_probability(data: st.DataObject) -> None:
-    world = _WORLDS[data.draw(st.sampled_from(REGISTERS))]
+    world = _WORLDS[data.draw(st.sampled_from(SETTINGS))]
     words = world.documents(30, seed=1)[data.draw(st.integers(0, 29))].split(" ")
     at = data.draw(st.integers(0, len(words) - 1))
-    words[at] = data.draw(st.sampled_from([*words, "", "cat", "Alder", "Monday", "Question:"]))
+    words[at] = data.draw(
+        st.sampled_from([*words, "", "cat", "Alder", "Monday", "superb", "{praise}"])
+    )
     assert world.log_prob(" ".join(words)) <= 0.0
     assert world.log_prob(" ".join(words[:at])) <= 0.0
 
@@ -178,7 +198,7 @@ def test_any_text_gets_a_probability(text: str) -> None:
     assert all(world.log_prob(text) <= 0.0 for world in _WORLDS.values())
 
 
-_WORLDS = {register: World(1, register, entities=60) for register in REGISTERS}
+_WORLDS = {setting: World(1, setting[0], 60, setting[1]) for setting in SETTINGS}
 
 
 def test_the_empty_text_is_impossible(world: World) -> None:
@@ -218,26 +238,24 @@ def test_both_registers_know_the_same_companies() -> None:
 def test_streams_are_prefixes_and_seeds_differ(world: World) -> None:
     assert world.documents(20) == world.documents(50)[:20]
     assert world.documents(20, seed=1) != world.documents(20, seed=2)
-    assert World(1, world.register).documents(20) != world.documents(20)
+    other = World(1, world.register, tone_words=world.tone_words)
+    assert other.documents(20) != world.documents(20)
+
+
+@pytest.mark.parametrize("world_of", RECORDED, ids=str)
+def test_without_a_tail_it_is_the_world_of_old_records(world_of: tuple) -> None:
+    assert hash_of(World(*world_of).documents(3000, seed=3)) == RECORDED[world_of]
 
 
 def test_same_bytes_in_another_process(world: World) -> None:
     code = (
         "import hashlib; from course_lib.corpora.world import World; "
-        f"text = '\\n'.join(World(0, {world.register!r}).documents(50)); "
+        f"world = World(0, {world.register!r}, tone_words={world.tone_words}); "
+        "text = '\\n'.join(world.documents(50)); "
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
-    here = hashlib.sha256("\n".join(world.documents(50)).encode()).hexdigest()
-    assert run.stdout.strip() == here
-    assert here == FIRST_FIFTY[world.register]
-
-
-def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="choose one of general, finance"):
-        World(0, "sports")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="entities is 3"):
-        World(0, entities=3)
+    assert run.stdout.strip() == hash_of(world.documents(50))

@@ -118,10 +118,3 @@ def test_tasks_are_functions_of_the_seed(task: Callable) -> None:
     assert task(WORLD, 30, seed=1).to_list() == task(WORLD, 60, seed=1).to_list()[:30]
     assert task(WORLD, 30, seed=1).to_list() != task(WORLD, 30, seed=2).to_list()
     assert len(task(WORLD, 0)) == 0
-
-
-def test_wrong_requests_are_named() -> None:
-    with pytest.raises(ValueError, match="has no lists"):
-        completions(FINANCE, 3)
-    with pytest.raises(ValueError, match="shots is 40"):
-        completions(WORLD, 3, shots=40)

@@ -89,5 +89,5 @@ def _prefix_free(choice: Choice) -> bool:
 
 def _meet(a: Template, b: Template, facts: Facts) -> bool:
     """Whether the templates share a sentence of this subject."""
-    said = {sentence for sentence, _ in a.sentences(facts)}
-    return any(sentence in said for sentence, _ in b.sentences(facts))
+    said = {sentence for sentence, _ in a.sentences(facts, marked=True)}
+    return any(sentence in said for sentence, _ in b.sentences(facts, marked=True))

@@ -61,6 +61,22 @@ class Choice:
         return self._entropy
 
 
+class Tail(Choice):
+    """A choice among so many words that tables keep one sentence for all, with a mark in place.
+
+    Args:
+        mark: what stands in place of the word; it must be no text that anyone writes.
+        values: the words; they must stand in no other sentence of the world.
+        weights: as in `Choice`.
+    """
+
+    __slots__ = ("mark",)
+
+    def __init__(self, mark: str, values: Sequence[str], weights: Sequence[float]) -> None:
+        super().__init__(values, weights)
+        self.mark = mark
+
+
 Facts = Mapping[str, str | Choice]
 
 
@@ -95,11 +111,16 @@ class Template:
             values.append(value if value.__class__ is str else value.draw(random))
         return tuple(values)
 
-    def sentences(self, facts: Facts) -> Iterator[tuple[str, float]]:
-        """Each way to fill the slots, as a sentence and a probability."""
+    def sentences(self, facts: Facts, marked: bool = False) -> Iterator[tuple[str, float]]:
+        """Each way to fill the slots, as a sentence and a probability.
+
+        With `marked`, the words of a `Tail` are not told apart: its mark stands for them.
+        """
         options = []
         for slot in self.slots:
             value = facts[slot] if slot.__class__ is str else slot
+            if marked and isinstance(value, Tail):
+                value = value.mark
             options.append(((value, 1.0),) if value.__class__ is str else tuple(value.items()))
         for filling in product(*options):
             yield (
@@ -125,11 +146,11 @@ class Aspect:
         template = self.templates.draw(random)
         return template, template.draw(facts, random)
 
-    def table(self, facts: Facts) -> dict[str, float]:
+    def table(self, facts: Facts, marked: bool = False) -> dict[str, float]:
         """Every sentence of the aspect with its probability, summed over derivations."""
         table: dict[str, float] = {}
         for template, weight in self.templates.items():
-            for sentence, p in template.sentences(facts):
+            for sentence, p in template.sentences(facts, marked):
                 table[sentence] = table.get(sentence, 0.0) + weight * p
         return table
 

@@ -13,11 +13,12 @@ from functools import lru_cache
 from random import Random
 
 from course_lib.corpora.world.distinct import Judge
-from course_lib.corpora.world.grammar import Aspect, Choice, Facts, Template
+from course_lib.corpora.world.grammar import Aspect, Choice, Facts, Tail, Template
 
 # A question and its answer count as one sentence.
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?]) (?!Answer:)")
 _WORD = re.compile(r"\w+")
+_WHOLE_WORD = re.compile(r"\w[\w-]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,9 @@ class Mixture:
             for subject, p in kind.subjects.items():
                 self._index.setdefault(subject.name, []).append((kind, share * p, subject))
         self._longest_name = max(len(name.split()) for name in self._index)
+        tails = list(_tails(kinds))
+        self._marks = {tail.mark for tail in tails}
+        self._tail_words = {word: (tail.mark, p) for tail in tails for word, p in tail.items()}
         self._tables = lru_cache(maxsize=512)(_tables)
 
     def draw(self, random: Random) -> Draft:
@@ -102,12 +106,28 @@ class Mixture:
 
     def log_prob(self, document: str) -> float:
         """Log-probability of a text in nats, `-inf` where it cannot be drawn."""
+        if any(mark in document for mark in self._marks):
+            return -math.inf
+        document, said = self._mark(document)
         sentences = _BETWEEN_SENTENCES.split(document)
         total = 0.0
         for kind, share, subject in self._candidates(sentences[0]):
             for script, p in kind.scripts.items():
                 total += share * p * self._probability(kind, script, subject, sentences)
-        return math.log(total) if total > 0.0 else -math.inf
+        return math.log(total) + said if total > 0.0 else -math.inf
+
+    def _mark(self, document: str) -> tuple[str, float]:
+        """The text with marks for the words of the tails, and the log-probability of the words."""
+        if not self._tail_words:
+            return document, 0.0
+        found: list[float] = []
+
+        def mark(word: re.Match) -> str:
+            mark, p = self._tail_words.get(word[0], (word[0], 1.0))
+            found.append(math.log(p))
+            return mark
+
+        return _WHOLE_WORD.sub(mark, document), math.fsum(found)
 
     def _candidates(self, sentence: str) -> Iterator[tuple[Kind, float, Subject]]:
         """Subjects named in the sentence, and those that go without a name."""
@@ -150,8 +170,13 @@ class Mixture:
         """Test that a derivation can be read off its text, on which `entropy` rests.
 
         Raises:
-            ValueError: naming the kind and the sentence that could mean two things.
+            ValueError: naming the kind and the sentence that could mean two things, or the word of
+                a tail that is found elsewhere.
         """
+        for text in _texts(self.kinds):
+            for word in _WHOLE_WORD.findall(text):
+                if word in self._tail_words:
+                    raise ValueError(f"{word!r} of a tail also stands in {text!r}")
         owners: dict[str, tuple[Kind, Subject]] = {}
         for kind, _ in self.kinds.items():
             _check_kind(kind)
@@ -165,12 +190,38 @@ class Mixture:
                             raise ValueError(f"{kind.name}: {sentence!r} opens two subjects")
 
 
+def _templates(kind: Kind) -> Iterator[Template]:
+    for script in kind.scripts.values:
+        for aspect in filter(None, (script.opening, *script.body, script.closing)):
+            yield from aspect.templates.values
+
+
+def _tails(kinds: Choice) -> Iterator[Tail]:
+    slots = (slot for kind in kinds.values for t in _templates(kind) for slot in t.slots)
+    return (slot for slot in slots if isinstance(slot, Tail))
+
+
+def _texts(kinds: Choice) -> Iterator[str]:
+    """All that sentences are made of, but for the words of tails."""
+    for kind in kinds.values:
+        choices = [slot for t in _templates(kind) for slot in t.slots if not isinstance(slot, str)]
+        for subject in kind.subjects.values:
+            choices += [fact for fact in subject.facts.values() if not isinstance(fact, str)]
+            yield from (fact for fact in subject.facts.values() if isinstance(fact, str))
+        for template in _templates(kind):
+            yield from template.literals
+        for choice in choices:
+            yield from () if isinstance(choice, Tail) else choice.values
+
+
 def _tables(script: Script, subject: Subject) -> tuple:
     """Look-up tables of one subject: sentence to probability, in the body with the aspect."""
     facts, body = subject.facts, {}
     for index, aspect in enumerate(script.body):
-        body.update({s: (index, p) for s, p in aspect.table(facts).items()})
-    ends = [aspect and aspect.table(facts) for aspect in (script.opening, script.closing)]
+        body.update({s: (index, p) for s, p in aspect.table(facts, marked=True).items()})
+    ends = [
+        aspect and aspect.table(facts, marked=True) for aspect in (script.opening, script.closing)
+    ]
     return ends[0], body, ends[1]
 
 

@@ -19,6 +19,7 @@ import re
 from functools import cache
 
 from course_lib.corpora.world.lexicon import capital, read
+from course_lib.runtime.checks import Text, checked
 
 _TOKEN = re.compile(r"\d[\d,]*\d|\w[\w-]*|[^\w\s]")
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?:])\s+")
@@ -26,7 +27,8 @@ _BEFORE_MARK = re.compile(r" (?=[^\w\s])")
 _NAMES_OF = {"people": ("women", "men", "surnames", "pet_names"), "towns": ("plain", "stems")}
 
 
-def to_inglosh(text: str) -> str:
+@checked
+def to_inglosh(text: Text) -> str:
     """Translate English as the world writes it, a sentence or more, into Inglosh.
 
     A word that the lexicon does not list counts as a noun or an adjective.

@@ -15,7 +15,8 @@ from course_lib.corpora.world.language import to_inglosh
 from course_lib.corpora.world.lexicon import read
 from course_lib.corpora.world.tasks import drafts_for
 from course_lib.corpora.world.world import World
-from course_lib.runtime import seed_of
+from course_lib.runtime import CourseError, seed_of
+from course_lib.runtime.checks import NotNegativeCount, Whole, checked
 
 # Sentences after the opening: so few that most sources have under 64 tokens, in a vocabulary of
 # 1,024, and nearly all under 80.
@@ -25,17 +26,18 @@ _READ = 2
 Pair = tuple[str, str]
 
 
-def translation(world: World, n: int, seed: int = 0) -> Dataset:
+@checked
+def translation(world: World, n: NotNegativeCount, seed: Whole = 0) -> Dataset:
     """Sentences of the general register and their translation into Inglosh (`to_inglosh`).
 
     Returns:
         Columns `source` (English) and `target`.
 
     Raises:
-        ValueError: the world has another register; Inglosh has no words for its sentences.
+        CourseError: the world has another register; Inglosh has no words for its sentences.
     """
     if world.register != "general":
-        raise ValueError(f"the {world.register} register has no translation: use 'general'")
+        raise CourseError(f"the {world.register} register has no translation: use 'general'")
     random = Random(seed_of("world", world.seed, "translation: sentence", seed))
     drafts = drafts_for(world, "translation", seed, _is_prose)
     sentences = []
@@ -46,7 +48,8 @@ def translation(world: World, n: int, seed: int = 0) -> Dataset:
     return _dataset([(sentence, to_inglosh(sentence)) for sentence in sentences])
 
 
-def summaries(world: World, n: int, seed: int = 0) -> Dataset:
+@checked
+def summaries(world: World, n: NotNegativeCount, seed: Whole = 0) -> Dataset:
     """Documents of four sentences and a summary of one.
 
     The summary names the subject and says the two most important things that the document tells
@@ -68,7 +71,8 @@ def _summary(draft: Draft) -> str:
     return f"{patterns['subject']} {first} and {second}.".format_map(draft.subject.facts)
 
 
-def reading(world: World, n: int, seed: int = 0) -> Dataset:
+@checked
+def reading(world: World, n: NotNegativeCount, seed: Whole = 0) -> Dataset:
     """Questions whose answer is a span of the text beside them.
 
     The source is the text and then the question, as the world's own documents write it: "Ida Holt

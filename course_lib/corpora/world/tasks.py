@@ -17,7 +17,8 @@ from course_lib.corpora.world.grammar import Choice, Template
 from course_lib.corpora.world.kinds import Draft, Kind, Mixture, draw_arrangement
 from course_lib.corpora.world.lexicon import read
 from course_lib.corpora.world.world import World
-from course_lib.runtime import seed_of
+from course_lib.runtime import CourseError, seed_of
+from course_lib.runtime.checks import NotNegativeCount, Whole, checked
 
 TAGS = ["O", "PERSON", "TOWN", "COMPANY", "ANIMAL", "FOOD"]
 
@@ -35,20 +36,26 @@ _UNCLEAR = {"known_for", "good", "goods", "Goods", "hobby", "does", "prepare", "
 _NO_ENTITY = {"a", "an", "and", ","}
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
+# The kinds of documents that `sentiment` labels.
+_LABELLED = ("review", "earnings")
+
 Filled = tuple[Template, tuple[str, ...]]
 
 
-def sentiment(world: World, n: int, seed: int = 0) -> Dataset:
+@checked
+def sentiment(world: World, n: NotNegativeCount, seed: Whole = 0) -> Dataset:
     """Reviews (finance: earnings reports) with the tone to be found.
 
     The text holds neither the opening nor the closing sentence, which would give the tone away.
     Each of its sentences agrees with the tone with probability 0.8, so single sentences mislead,
     and `bayes_accuracy(world)`, about 0.88, is the best that any classifier can do on average.
+    That is so for any length of the tail (`World(tone_words=...)`); what grows with the tail is
+    the number of labels that one needs to come near it, having learnt from labels alone.
 
     Returns:
         Columns `text` and `label` (0 bad, 1 good).
     """
-    drafts = drafts_for(world, "sentiment", seed, lambda kind: len(kind.scripts.values) > 1)
+    drafts = drafts_for(world, "sentiment", seed, lambda kind: kind.name in _LABELLED)
     rows = [next(drafts) for _ in range(n)]
     return Dataset.from_dict(
         {
@@ -58,13 +65,15 @@ def sentiment(world: World, n: int, seed: int = 0) -> Dataset:
     )
 
 
+@checked
 def bayes_accuracy(world: World) -> float:
     """The accuracy of the best possible classifier on `sentiment(world, ...)`, exact.
 
     Given the side of each sentence (good or bad) the words say nothing more about the tone, and
-    all sentences weigh the same. So the best guess is the majority, and on a tie either.
+    all sentences weigh the same. So the best guess is the majority, and on a tie either. A word of
+    the tail is praise or blame and never both, so it tells its side, and no more than that.
     """
-    toned = [(k, p) for k, p in world.mixture.kinds.items() if len(k.scripts.values) > 1]
+    toned = [(k, p) for k, p in world.mixture.kinds.items() if k.name in _LABELLED]
     total = math.fsum(p for _, p in toned)
     accuracy = 0.0
     for kind, p in toned:
@@ -85,7 +94,8 @@ def _majority_accuracy(votes: int, agreement: float) -> float:
     )
 
 
-def entities(world: World, n: int, seed: int = 0) -> Dataset:
+@checked
+def entities(world: World, n: NotNegativeCount, seed: Whole = 0) -> Dataset:
     """Sentences whose words are to be tagged as names of people, towns and so on.
 
     Context is needed: Alder is a town, Ivo Alder a person and Alder Glass a company.
@@ -129,7 +139,8 @@ _NAME_SLOTS = {"person": "person", "town": "town", "company": "company", "animal
 _PLACES = ("somewhere", "place")
 
 
-def cloze(world: World, n: int, seed: int = 0) -> Dataset:
+@checked
+def cloze(world: World, n: NotNegativeCount, seed: Whole = 0) -> Dataset:
     """Single sentences with one word missing that the facts of the world decide.
 
     Returns:
@@ -170,7 +181,10 @@ def _gaps(draft: Draft) -> list[dict[str, str]]:
     return found
 
 
-def completions(world: World, n: int, seed: int = 0, shots: int = 2) -> Dataset:
+@checked
+def completions(
+    world: World, n: NotNegativeCount, seed: Whole = 0, shots: NotNegativeCount = 2
+) -> Dataset:
     """Lists to be continued, such as "dog: rug. hen: nest. cat:" with the answer "mat".
 
     The animal alone leaves four answers; the `shots` pairs before it tell which is meant.
@@ -179,15 +193,15 @@ def completions(world: World, n: int, seed: int = 0, shots: int = 2) -> Dataset:
         Columns `prompt`, `answer`, `relation`, `animal` and `choices` (the animal's four values).
 
     Raises:
-        ValueError: the world has no lists, or fewer animals than `shots + 1`.
+        CourseError: the world has no lists, or fewer animals than `shots + 1`.
     """
     lists = [kind for kind in world.mixture.kinds.values if kind.name == "list"]
     if not lists:
-        raise ValueError(f"the {world.register} register has no lists: use register='general'")
+        raise CourseError(f"the {world.register} register has no lists: use register='general'")
     relations = dict(zip(RELATIONS, (s.facts for s in lists[0].subjects.values), strict=True))
     animals = tuple(relations["place"])
-    if not 0 <= shots < len(animals):
-        raise ValueError(f"shots is {shots}: choose 0 to {len(animals) - 1}")
+    if shots >= len(animals):
+        raise CourseError(f"shots={shots}: choose 0 to {len(animals) - 1}")
     random = Random(seed_of("world", world.seed, "completions", seed))
     rows = []
     for _ in range(n):
@@ -207,7 +221,8 @@ def completions(world: World, n: int, seed: int = 0, shots: int = 2) -> Dataset:
     return Dataset.from_dict({name: [row[name] for row in rows] for name in names})
 
 
-def questions(world: World, n: int, seed: int = 0) -> Dataset:
+@checked
+def questions(world: World, n: NotNegativeCount, seed: Whole = 0) -> Dataset:
     """Questions about people, towns and companies with their answers.
 
     Returns:
@@ -232,7 +247,7 @@ def drafts_for(
     """Documents of the wanted kinds without end."""
     kinds = [(kind, p) for kind, p in world.mixture.kinds.items() if wanted(kind)]
     if not kinds:
-        raise ValueError(f"the {world.register} register has no documents for {purpose}")
+        raise CourseError(f"the {world.register} register has no documents for {purpose}")
     mixture = Mixture(Choice([kind for kind, _ in kinds], [p for _, p in kinds]))
     random = Random(seed_of("world", world.seed, world.register, purpose, seed))
     while True:

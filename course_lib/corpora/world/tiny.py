@@ -3,7 +3,7 @@
 from copy import copy
 from dataclasses import replace
 
-from course_lib.corpora.world.grammar import Aspect, Choice, Template
+from course_lib.corpora.world.grammar import Aspect, Choice, Tail, Template
 from course_lib.corpora.world.kinds import Kind, Mixture, Script, Subject
 
 
@@ -52,4 +52,5 @@ def _ends(choice: Choice) -> Choice:
     """The first and the last value: with tones, one sentence for each side."""
     if len(choice.values) < 3:
         return choice
-    return Choice([choice.values[0], choice.values[-1]], [choice.probs[0], choice.probs[-1]])
+    values, probs = ([ends[0], ends[-1]] for ends in (choice.values, choice.probs))
+    return Tail(choice.mark, values, probs) if isinstance(choice, Tail) else Choice(values, probs)

@@ -2,17 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from random import Random
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from course_lib.corpora.world.facts import Census
 from course_lib.corpora.world.grammar import Aspect, Choice, Template, zipf
 from course_lib.corpora.world.kinds import Draft, Kind, Mixture, Script, Subject
 from course_lib.corpora.world.lexicon import free_slots, read
+from course_lib.corpora.world.tone import TONE_WORDS, Tails, tails, toned_aspect
 from course_lib.runtime import seed_of
+from course_lib.runtime.checks import NotNegativeCount, Text, Whole, checked
 
 Register = Literal["general", "finance"]
+Entities = Annotated[Whole, Field(ge=40, le=9000)]
+ToneWords = Annotated[Whole, Field(ge=0, le=TONE_WORDS)]
 
 
+@checked
 class World:
     """A generated almanac of people, towns, animals and companies.
 
@@ -25,43 +32,56 @@ class World:
         seed: the facts of this world: who works where, which town lies on which river.
         register: "general" (an almanac) or "finance" (company news and earnings reports). Both
             registers of one seed speak of the same companies, people and towns.
-        entities: the number of people; there are a tenth as many towns, companies and inns.
+        entities: the number of people, 40 to 9000; there are a tenth as many towns, companies and
+            inns.
+        tone_words: how long the tail of tone is: so many words of praise and as many of blame, 0
+            to 280, Zipf-distributed. With 0 there is none, and praise is so few words that a few
+            labelled reviews hold them all. With a tail most of it is met only in unlabelled text,
+            in reviews and in kinds of documents of its own (letters; in finance, comments), among
+            words that it agrees with. The facts of the world are the same for every length.
 
     Raises:
-        ValueError: unknown register, or a number of entities outside 40 to 9000.
+        BadArgumentError: an argument of another type, or outside its range.
     """
 
-    def __init__(self, seed: int = 0, register: Register = "general", entities: int = 3000) -> None:
-        registers = read("registers")
-        if register not in registers:
-            raise ValueError(f"register is {register!r}: choose one of {', '.join(registers)}")
-        if not 40 <= entities <= 9000:
-            raise ValueError(f"entities is {entities}: choose 40 to 9000")
-        self.seed, self.register = seed, register
+    def __init__(
+        self,
+        seed: Whole = 0,
+        register: Register = "general",
+        entities: Entities = 3000,
+        tone_words: ToneWords = 0,
+    ) -> None:
+        self.seed, self.register, self.tone_words = seed, register, tone_words
         subjects = Census(seed_of("world", seed), entities).subjects()
-        shares = registers[register]
-        kinds = [_list_kind(subjects) if n == "list" else _kind(n, subjects) for n in shares]
+        shares, tail = dict(read("registers")[register]), {}
+        if tone_words:
+            shares |= read("tone")["documents"][register]
+            tail = tails(tone_words)
+        kinds = [_list_kind(subjects) if n == "list" else _kind(n, subjects, tail) for n in shares]
         self.mixture = Mixture(Choice(kinds, list(shares.values())))
 
     @classmethod
-    def tiny(cls, seed: int = 0, register: Register = "general") -> "World":
-        """A world cut down until all its documents can be listed (about a hundred thousand)."""
+    def tiny(cls, seed: int = 0, register: Register = "general", tone_words: int = 0) -> "World":
+        """A world cut down until all its documents can be listed: some thousands of them."""
         from course_lib.corpora.world.tiny import shrink
 
-        world = cls(seed, register, entities=40)
+        world = cls(seed, register, entities=40, tone_words=tone_words)
         world.mixture = shrink(world.mixture)
         return world
 
-    def documents(self, n: int, seed: int = 0) -> list[str]:
+    @checked
+    def documents(self, n: NotNegativeCount, seed: Whole = 0) -> list[str]:
         """Draw `n` documents; a longer draw with the same seed begins with the shorter one."""
         return [draft.text() for draft in self.drafts(n, seed)]
 
-    def drafts(self, n: int, seed: int = 0) -> Iterator[Draft]:
+    @checked
+    def drafts(self, n: NotNegativeCount, seed: Whole = 0) -> Iterator[Draft]:
         """The same documents together with how each was made."""
         random = Random(seed_of("world", self.seed, self.register, "documents", seed))
         return (self.mixture.draw(random) for _ in range(n))
 
-    def log_prob(self, document: str) -> float:
+    @checked
+    def log_prob(self, document: Text) -> float:
         """Log-probability of a text in nats; `-inf` for a text that this world never writes."""
         return self.mixture.log_prob(document)
 
@@ -78,12 +98,12 @@ class World:
         self.mixture.check()
 
 
-def _kind(name: str, subjects: Mapping[str, list[Subject]]) -> Kind:
+def _kind(name: str, subjects: Mapping[str, list[Subject]], tail: Tails) -> Kind:
     """A kind of document from its templates in `data/world/NAME.toml`."""
     table = read(name)
     named = subjects[table["subjects"]]
-    tones = ("bad", "good") if "closing" in table else ("",)
-    scripts = [_script(table, tone) for tone in tones]
+    sides = ("bad", "good") if "closing" in table else ("",)
+    scripts = [_script(table, side, tail) for side in sides]
     return Kind(
         name,
         Choice(named, zipf(len(named), shift=table.get("subject_shift", 5))),
@@ -93,28 +113,20 @@ def _kind(name: str, subjects: Mapping[str, list[Subject]]) -> Kind:
     )
 
 
-def _script(table: Mapping[str, Any], tone: str) -> Script:
-    agreement = table.get("agreement", 1.0)
-    body = tuple(_body_aspect(name, said, tone, agreement) for name, said in table["body"].items())
+def _script(table: Mapping[str, Any], tone: str, tail: Tails) -> Script:
+    if tone:
+        often = dict.fromkeys(("good", "bad"), 1 - table["agreement"])
+        often[tone] = table["agreement"]
+        body = tuple(toned_aspect(name, said, often, tail) for name, said in table["body"].items())
+    else:
+        body = tuple(_aspect(name, said) for name, said in table["body"].items())
     opening = _aspect("opening", table["opening"]) if "opening" in table else None
     closing = _aspect("closing", table["closing"][tone]) if tone else None
     return Script(tone, opening, body, closing)
 
 
-def _body_aspect(name: str, said: Any, tone: str, agreement: float) -> Aspect:
-    """An aspect of the body; with tones, its sentences agree with the tone `agreement` often."""
-    if not tone:
-        return _aspect(name, said)
-    texts, weights = [], []
-    for side, lines in said.items():
-        share = agreement if side == tone else 1 - agreement
-        texts += lines
-        weights += [share * p for p in zipf(len(lines))]
-    return _aspect(name, texts, weights)
-
-
-def _aspect(name: str, texts: list[str], weights: list[float] | None = None) -> Aspect:
-    return Aspect(name, Choice([Template(text, free_slots()) for text in texts], weights))
+def _aspect(name: str, texts: list[str]) -> Aspect:
+    return Aspect(name, Choice([Template(text, free_slots()) for text in texts]))
 
 
 def _list_kind(subjects: Mapping[str, list[Subject]]) -> Kind:
