@@ -47,10 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from course_lib.training import Recipe, train
-    from course_lib.training.pretraining import run_folder
+    from course_lib.training.run_recipe import run_folder
 
     recipe = Recipe.load(options.recipe)
-    recipe = Recipe.from_dict(recipe.to_dict() | dict(_assignment(text) for text in options.set))
+    recipe = recipe.replace(**dict(_assignment(text) for text in options.set))
     run = train(recipe, folder=options.folder, callback=_print_entry)
     print(f"validation loss {run.validation_loss:.4f} nats per target")
     print(f"saved in {options.folder or run_folder(recipe)}")
@@ -72,8 +72,7 @@ def _print_entry(entry: dict[str, float]) -> None:
 
 
 def _runs(options: argparse.Namespace) -> int:
-    from course_lib.classroom.studies import BASES, STUDIES
-    from course_lib.training import make_base, record
+    from course_lib.studies import BASES, STUDIES, make_base, record
 
     if unknown := set(options.studies) - set(STUDIES):
         raise CourseError(

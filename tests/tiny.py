@@ -6,6 +6,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from course_lib.models import build
 from course_lib.runtime import generator
+from course_lib.training import Data, Model, Recipe
 
 TEXT = (
     ". ! ? the cat sat on mat dog ran to door bird sang in tree old red small house man woman "
@@ -103,3 +104,9 @@ def tiny_model(
     torch.manual_seed(seed)
     shape = {"width": 16, "layers": 1, "heads": 2, "length": length}
     return build(family, word_tokenizer(family), **shape, dropout=dropout)
+
+
+def tiny_recipe(family: str, **changes: object) -> Recipe:
+    """A recipe on real text, with fields changed wherever they stand."""
+    recipe = Recipe(name="small", data=Data(corpus="factbook"), model=Model(family=family))
+    return recipe.replace(**changes)

@@ -23,7 +23,7 @@ from reference_loops import LOOPS
 from torch import LongTensor, Tensor
 
 from course_lib.corpora.world import World
-from course_lib.models import summed_loss
+from course_lib.objectives import summed_loss
 from course_lib.runtime import set_threads
 from course_lib.training import Recipe, fit, fresh_model, prepare
 from course_lib.training.data import Prepared
@@ -110,14 +110,15 @@ def tiny_recipe(family: str, width: int, steps: int) -> Recipe:
     sizes = {"vocab_size": 512, "width": width, "layers": 2, "heads": 2, "length": 64, "batch": 16}
     run = {"steps": steps, "warmup": LOG_EVERY, "log_every": LOG_EVERY, "precision": "no"}
     name = f"{family} {width} wide"
-    return Recipe(name=name, family=family, corpus="world", documents=2000, **sizes, **run)
+    recipe = Recipe(name=name, data=Data(corpus="world"), model=Model(family=family))
+    return recipe.replace(documents=2000, **sizes, **run)
 
 
 def throughput(loop: Callable, recipe: Recipe, prepared: Prepared) -> float:
     """Tokens a second of one of the loops, on a fresh model with the recipe's own weights."""
     clock = Clock()
     loop(fresh_model(recipe, prepared.tokenizer), prepared.train, recipe, callback=clock)
-    return recipe.batch * recipe.length / clock.seconds_per_step()
+    return recipe.optimization.batch * recipe.data.length / clock.seconds_per_step()
 
 
 def training(repeats: int, steps: int) -> Iterator[Measure]:
@@ -160,7 +161,7 @@ def corruption_cost(recipe: Recipe, prepared: Prepared) -> tuple[float, float]:
     watch, clock = Stopwatch(prepared.train.objective), Clock()
     batches = replace(prepared.train, objective=watch)
     fit(fresh_model(recipe, prepared.tokenizer), batches, recipe, callback=clock)
-    seconds = statistics.mean(watch.seconds[recipe.log_every :])
+    seconds = statistics.mean(watch.seconds[recipe.optimization.log_every :])
     return seconds, seconds / clock.seconds_per_step()
 
 
@@ -200,7 +201,7 @@ def two_gpts(recipe: Recipe, prepared: Prepared) -> dict[str, Callable[[], float
         plain: partial(plain_loss, plain),
     }
     # Wide models take longer, and fewer steps suffice.
-    rows = [prepared.train.raw(step) for step in range(max(1, recipe.steps * 32 // recipe.width))]
+    rows = [prepared.train.raw(step) for step in range(max(1, recipe.optimization.steps * 32 // recipe.model.width))]
     contestants = []
     for module, loss in losses.items():
         (optimizer,) = make_optimizers(module, recipe)

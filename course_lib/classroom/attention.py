@@ -19,10 +19,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from course_lib.classroom.cards import Card
 from course_lib.classroom.plots import color_of, picture
-from course_lib.classroom.strips import visible
-from course_lib.evaluation import evaluating
-from course_lib.models.families import unfuse_attention
-from course_lib.models.likelihood import kind_of
+from course_lib.classroom.token_display import visible
+from course_lib.models import evaluation_mode, unfuse_attention
+from course_lib.objectives.loss import kind_of
 
 COLUMNS = 3
 NAMES = {"bert": "BERT", "roberta": "RoBERTa", "gpt2": "GPT-2", "bloom": "BLOOM", "t5": "T5"}
@@ -73,7 +72,7 @@ def attention_patterns(
         inputs["attention_mask"] = _prefix_mask(ids.shape[1], prefix)
     if target is not None:
         inputs["labels"] = tokenizer(target, return_tensors="pt")["input_ids"]
-    with _attention_shown(model), evaluating(model) as device:
+    with _attention_shown(model), evaluation_mode(model) as device:
         inputs = {name: value.to(device) for name, value in inputs.items()}
         output = model(**inputs, output_attentions=True, use_cache=False)
 

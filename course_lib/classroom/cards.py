@@ -56,7 +56,7 @@ def _inline(line: str) -> str:
     return re.sub(r"\*(\w[^*<>]*\w)\*", r"<em>\1</em>", html)
 
 
-def put(thing: Any) -> None:
+def display_output(thing: Any) -> None:
     """Display something now: in a notebook as its richest face, in a terminal as text."""
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.display import display

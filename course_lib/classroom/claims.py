@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from course_lib.classroom.cards import Card, box, put
+from course_lib.classroom.cards import Card, box, display_output
 from course_lib.classroom.session import current_budget
 from course_lib.runtime import CourseError, data_path
 
@@ -113,11 +113,12 @@ def claim(
     if interval is None and hasattr(value, "low"):
         interval = value
     if current_budget() == "smoke":
-        put(box(f"Claim: {entry.statement}", ["not judged at this budget (smoke)"], "#767676"))
+        said = ["not judged at this budget (smoke)"]
+        display_output(box(f"Claim: {entry.statement}", said, "#767676"))
         return
     low, high = _range(entry, value, interval)
     verdict = entry.judge(low, high)
-    put(_card(entry, verdict, value, interval, live))
+    display_output(_card(entry, verdict, value, interval, live))
     if not entry.verdict:
         raise ClaimError(
             f"{id}: measured verdict {verdict!r}, none on record: once you trust the measurement, "

@@ -5,11 +5,11 @@ from torch import LongTensor
 from transformers import PreTrainedTokenizerFast
 
 from course_lib.classroom.cards import Card
-from course_lib.classroom.strips import NO_TARGET, token_strip
+from course_lib.classroom.token_display import NO_TARGET, token_strip
 from course_lib.corpora import tokenizer_for
 from course_lib.corpora.tokenizers import SENTINELS
 from course_lib.objectives import CausalLM, MaskedLM, SpanCorruption, TextInfilling
-from course_lib.objectives.choose import Objective
+from course_lib.objectives.registry import Objective
 from course_lib.runtime import generator
 
 READERS = {

@@ -1,10 +1,10 @@
 """A loss curve that grows while a model trains."""
 
-import os
 import time
 from collections.abc import Callable
 
 from course_lib.classroom.plots import History, figure_of, loss_curve, picture
+from course_lib.runtime import quiet
 
 
 class LiveCurve:
@@ -63,7 +63,7 @@ def _plot(ax, history: History, label: str, color: str) -> None:
 
 def watched() -> bool:
     """True in a notebook kernel that runs for a reader, not for `make notebooks` or CI."""
-    if os.environ.get("COURSE_QUIET"):
+    if quiet():
         return False
     try:
         from IPython import get_ipython

@@ -23,7 +23,7 @@ import torch
 from course_lib.classroom.live import watched
 from course_lib.compute import recipe_flops
 from course_lib.runtime import choose_device, data_path
-from course_lib.training import Recipe, fit, fresh_model, prepare
+from course_lib.training import Data, Model, Optimization, Recipe, fit, fresh_model, prepare
 
 MATRICES = (16, 32, 64, 128, 256, 512, 1024, 2048)
 WIDTHS = (32, 64, 128, 256, 512)
@@ -46,16 +46,9 @@ def step_recipe(width: int, steps: int = 8) -> Recipe:
     """A GPT of two layers on a little text of the world, to be timed and thrown away."""
     return Recipe(
         name=f"timing-{width}",
-        family="gpt2",
-        corpus="world",
-        documents=400,
-        width=width,
-        heads=width // 16,
-        batch=16,
-        steps=steps,
-        warmup=0,
-        log_every=1,
-        precision="no",
+        data=Data(corpus="world", documents=400),
+        model=Model(family="gpt2", width=width, heads=width // 16),
+        optimization=Optimization(steps=steps, batch=16, warmup=0, log_every=1, precision="no"),
     )
 
 
@@ -67,9 +60,14 @@ def training_rate(recipe: Recipe) -> float:
     prepared = prepare(recipe)
     marks: list[float] = []
     model = fresh_model(recipe, prepared.tokenizer)
-    fit(model, prepared.train, recipe, callback=lambda entry: marks.append(time.perf_counter()))
+    fit(
+        model,
+        prepared.train,
+        recipe.optimization,
+        callback=lambda entry: marks.append(time.perf_counter()),
+    )
     steps = [after - before for before, after in pairwise(marks[1:])]
-    return recipe_flops(recipe) / recipe.steps / statistics.median(steps)
+    return recipe_flops(recipe) / recipe.optimization.steps / statistics.median(steps)
 
 
 def measured_or_recorded(name: str, measured: dict[int, float]) -> tuple[dict[int, float], str]:

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_lib.classroom.cards import Card, put
+from course_lib.classroom.cards import Card, display_output
 
 if TYPE_CHECKING:
     from course_lib.evaluation import Interval
@@ -101,7 +101,7 @@ def show(figure: Figure, alt: str) -> None:
     An `<img>` in HTML is the one form whose alternative text JupyterLab, Colab and the book all
     keep; the plain-text face of the output is the same words.
     """
-    put(picture(figure, alt))
+    display_output(picture(figure, alt))
 
 
 def loss_curve(

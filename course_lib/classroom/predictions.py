@@ -8,9 +8,10 @@ from torch import LongTensor, Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from course_lib.classroom.plots import color_of
-from course_lib.classroom.strips import visible
-from course_lib.evaluation import context_length, evaluating, filter_logits
-from course_lib.models.likelihood import kind_of
+from course_lib.classroom.token_display import visible
+from course_lib.generation import filter_logits
+from course_lib.models import context_length, evaluation_mode
+from course_lib.objectives.loss import kind_of
 from course_lib.runtime import CourseError
 
 ASKED = {"causal": "next token after", "masked": "first mask of", "seq2seq": "first gap of"}
@@ -84,7 +85,7 @@ def _logits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: 
             place = _first(ids, tokenizer.mask_token_id, str(tokenizer.mask_token))
         case "seq2seq":
             inputs["decoder_input_ids"] = _written_before_gap(model, tokenizer, ids)
-    with evaluating(model) as device:
+    with evaluation_mode(model) as device:
         inputs = {name: value.to(device) for name, value in inputs.items()}
         return model(**inputs, use_cache=False).logits[0, place].float().cpu()
 

@@ -11,7 +11,7 @@ from course_lib.runtime import Budget, CourseError
 if TYPE_CHECKING:
     import torch
 
-    from course_lib.classroom.hub import Published
+    from course_lib.models.pinned import Published
 
 Track = Literal["offline", "hub"]
 TRACKS = ("offline", "hub")
@@ -57,7 +57,8 @@ class Course:
         Raises:
             CourseError: a name that is not in that table, or what keeps it from being fetched.
         """
-        from course_lib.classroom.hub import pinned, published_model
+        from course_lib.corpora.pinned import pinned
+        from course_lib.models.pinned import published_model
 
         for name in names:
             pinned("models", name)

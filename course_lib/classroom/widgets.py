@@ -13,7 +13,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from course_lib.classroom.cards import Card, put
+from course_lib.classroom.cards import Card, display_output
 from course_lib.classroom.live import watched
 from course_lib.classroom.plots import picture
 
@@ -31,7 +31,7 @@ def explore(function: Callable[..., Any], **sliders: Any) -> None:
     """
     start = {name: _start(function, name, spec) for name, spec in sliders.items()}
     if not watched():
-        put(card_of(function(**start)))
+        display_output(card_of(function(**start)))
         return
     from IPython.display import display
 

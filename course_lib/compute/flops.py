@@ -6,29 +6,23 @@ those that a causal mask hides. Softmax, normalisation, the optimizer and all el
 by element is left out: it takes time, but few operations.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from course_lib.compute.rows import Objective, Row, row_of
 from course_lib.compute.shapes import Shape
 from course_lib.runtime.checks import BadArgumentError, Count, NotNegative, Share, checked
+from course_lib.runtime.errors import CourseError
 
 BACKWARD = 2  # times the forward pass: one product for the input's gradient, one for the weight's
 
 
 class TrainingRecipe(Protocol):
-    """The fields of a recipe that decide what it costs."""
+    """The tables of a recipe that decide what it costs (`course_lib.training.Recipe`)."""
 
-    family: str
-    width: int
-    layers: int
-    heads: int
-    vocab_size: int
-    length: int
-    positions: int | None
-    objective: str
-    rate: float | None
-    batch: int
-    steps: int
+    data: Any
+    model: Any
+    objective: Any
+    optimization: Any
 
 
 @checked
@@ -136,19 +130,31 @@ def step_flops(
 
 
 def recipe_shape(recipe: TrainingRecipe) -> Shape:
-    """The shape of the model that a recipe trains."""
+    """The shape of the fresh model that a recipe trains.
+
+    Raises:
+        CourseError: the recipe starts from a trained model, whose shape it does not say.
+    """
+    data, model = recipe.data, recipe.model
+    if model is None:
+        raise CourseError("A recipe that starts from a trained model does not say its shape.")
     return Shape(
-        family=recipe.family,
-        width=recipe.width,
-        layers=recipe.layers,
-        heads=recipe.heads,
-        vocab_size=recipe.vocab_size,
-        positions=recipe.positions or recipe.length,
+        family=model.family,
+        width=model.width,
+        layers=model.layers,
+        heads=model.heads,
+        vocab_size=data.vocab_size,
+        positions=model.positions or data.length,
     )
 
 
 def recipe_flops(recipe: TrainingRecipe) -> float:
-    """FLOPs of a whole training run, evaluation left out."""
-    objective = None if recipe.objective == "auto" else recipe.objective
-    step = step_flops(recipe_shape(recipe), recipe.length, recipe.batch, objective, recipe.rate)
-    return recipe.steps * step
+    """FLOPs of a whole training run, evaluation left out.
+
+    Raises:
+        CourseError: as `recipe_shape`.
+    """
+    objective = None if recipe.objective.name == "auto" else recipe.objective.name
+    rows, length = recipe.optimization.batch, recipe.data.length
+    step = step_flops(recipe_shape(recipe), length, rows, objective, recipe.objective.rate)
+    return recipe.optimization.steps * step

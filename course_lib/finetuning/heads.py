@@ -1,98 +1,60 @@
-"""What encoders are for: a new head on a pre-trained body, trained on a few labelled examples.
+"""What encoders are for: a new head on a pre-trained body, trained on a few labelled examples."""
 
-Devlin et al. 2019, section 3.2: one linear layer on top, and all weights are trained. For tagging
-it looks at every token. For a label of the whole text BERT looks at the first token, which its
-second objective, next sentence prediction, had taught to sum up the text. A model trained by
-masking alone has no such token, so the tokens vote: the label's logits are the mean over the text
-(mean pooling: Reimers and Gurevych 2019, section 3).
-"""
-
-import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from datasets import Dataset
-from torch import Tensor
-from transformers import (
-    AutoModelForTokenClassification,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from course_lib.corpora import NO_TARGET
+from course_lib.corpora.examples import Examples
+from course_lib.corpora.labelled import encode_tags, encode_texts
 from course_lib.evaluation import f1
-from course_lib.finetuning.batches import NO_TARGET, random_batches
-from course_lib.runtime import seed_of
+from course_lib.finetuning.batches import random_batches
+from course_lib.models import evaluation_mode
+from course_lib.models.heads import with_head
+from course_lib.objectives.labels import count_labels, label_logits, label_loss
+from course_lib.objectives.supervised import Supervised
+from course_lib.runtime.checks import Count, checked
+from course_lib.runtime.errors import CourseError
 from course_lib.training import Optimization, fit
 
-CLOSING = frozenset(".,:;!?)")  # marks that stand without a space before them
+_BATCH = 256
 
 
+@checked
 @dataclass(frozen=True)
 class SentimentTask:
     """One label for a text: rows have `text` and `label`."""
 
-    labels: int = 2
+    labels: Count = 2
 
-    def encode(self, examples: Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
-        """Padded `input_ids`, `attention_mask` `[rows, length]` and `labels` `[rows]`."""
-        encoded = tokenizer(list(examples["text"]), padding=True, return_tensors="pt")
-        return dict(encoded) | {"labels": torch.tensor(examples["label"])}
+    def encode(self, examples: Dataset, tokenizer: PreTrainedTokenizerBase) -> Examples:
+        """The examples with the label of each."""
+        return Examples(encode_texts(examples, tokenizer), self.labels)
 
 
+@checked
 @dataclass(frozen=True)
 class EntityTask:
     """One tag for each word: rows have `tokens` (words) and `tags` (integers).
 
-    `piece` says where in a word its tag stands: at its first piece, as BERT has it (Devlin et al.
-    2019, section 5.3), or at its last, which a model that sees the left side only must be given,
-    because before that it has not read the whole word.
+    `piece` says where in a word its tag stands; see `course_lib.corpora.labelled.encode_tags`.
     """
 
-    labels: int
+    labels: Count
     piece: Literal["first", "last"] = "first"
 
-    def __post_init__(self) -> None:
-        if self.piece not in ("first", "last"):
-            raise ValueError(f'piece={self.piece!r}: choose "first" or "last".')
-
-    def encode(self, examples: Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
-        """Padded `input_ids`, `attention_mask` and `labels`, each `[rows, length]`.
-
-        The words are read as one text, so that spaces stand where pre-training had them. A word's
-        tag stands at one of its pieces; its other pieces and the padding have no target.
-        """
-        texts = [_joined(words) for words in examples["tokens"]]
-        options = {"padding": True, "return_tensors": "pt", "return_offsets_mapping": True}
-        encoded = dict(tokenizer([text for text, _ in texts], **options))
-        offsets = encoded.pop("offset_mapping").tolist()
-        labels = torch.full_like(encoded["input_ids"], NO_TARGET)
-        for row, tags in enumerate(examples["tags"]):
-            word_at, place = texts[row][1], {}
-            for position, (start, end) in enumerate(offsets[row]):
-                # The last character tells the word: some pieces begin with the space before it.
-                word = word_at[end - 1] if end > start else None
-                if word is not None and (self.piece == "last" or word not in place):
-                    place[word] = position
-            for word, position in place.items():
-                labels[row, position] = tags[word]
-        return encoded | {"labels": labels}
-
-
-def _joined(words: Sequence[str]) -> tuple[str, list[int | None]]:
-    """Words and punctuation marks as one text; and for each character, the word it belongs to."""
-    text, word_at = "", []
-    for number, word in enumerate(words):
-        if text and word not in CLOSING:
-            text, word_at = f"{text} ", [*word_at, None]
-        text, word_at = text + word, word_at + [number] * len(word)
-    return text, word_at
+    def encode(self, examples: Dataset, tokenizer: PreTrainedTokenizerBase) -> Examples:
+        """The examples with the tag of each word at one of its pieces."""
+        return Examples(encode_tags(examples, tokenizer, self.piece), self.labels)
 
 
 Task = SentimentTask | EntityTask
 
 
+@checked
 def fine_tune(
     body: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -108,53 +70,39 @@ def fine_tune(
     order, dropout) follows `settings.seed`.
 
     Raises:
-        ValueError: no training or test examples.
+        CourseError: no training or test examples, or a label that the task does not have.
     """
     if not len(train) or not len(test):
-        raise ValueError("fine-tuning needs at least one training and one test example")
-    model = _with_head(body, task, settings.seed)
-    examples = task.encode(train, tokenizer)
-    fit(model, random_batches(examples, settings), settings, loss=_label_loss, count=_count_labels)
-    return _macro_f1(model.eval(), task.encode(test, tokenizer))
-
-
-def _with_head(body: PreTrainedModel, task: Task, seed: int) -> PreTrainedModel:
-    torch.manual_seed(seed_of(seed, "head"))
-    config = copy.deepcopy(body.config)
-    config.num_labels = task.labels
-    model = AutoModelForTokenClassification.from_config(config)
-    trained = body.base_model.state_dict()
-    model.base_model.load_state_dict(
-        {name: trained[name] for name in model.base_model.state_dict()}
+        raise CourseError("Fine-tuning needs at least one training and one test example.")
+    model = with_head(body, task.labels, settings.seed)
+    pad = Supervised(tokenizer, text_labels=isinstance(task, SentimentTask))
+    examples, held_out = task.encode(train, tokenizer), task.encode(test, tokenizer)
+    for part in (examples, held_out):
+        _require_labels(part)
+    draw = random_batches(len(examples), settings)
+    fit(
+        model, lambda step: pad(examples[draw(step)]), settings, loss=label_loss, count=count_labels
     )
-    return model
+    return _macro_f1(model, held_out, pad)
 
 
-def _logits(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
-    """Logits that match the labels: one row a text, or one a token."""
-    inputs = {key: value for key, value in batch.items() if key != "labels"}
-    logits = model(**inputs).logits
-    if batch["labels"].ndim == 2:
-        return logits.flatten(0, 1)
-    seen = batch["attention_mask"].unsqueeze(2)
-    return (logits * seen).sum(dim=1) / seen.sum(dim=1)
+def _require_labels(examples: Examples) -> None:
+    found = {label for example in examples.encoded for label in example["labels"]} - {NO_TARGET}
+    if not found or not found <= set(range(examples.labels)):
+        raise CourseError(
+            f"Labels {sorted(found)[:5]}: they must be whole numbers from 0 to "
+            f"{examples.labels - 1}."
+        )
 
 
-def _label_loss(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
-    """Summed cross-entropy of the labels, in nats; the loop divides by their number."""
-    return torch.nn.functional.cross_entropy(
-        _logits(model, batch), batch["labels"].flatten(), ignore_index=NO_TARGET, reduction="sum"
-    )
-
-
-def _count_labels(model: PreTrainedModel, batch: dict[str, Tensor]) -> int:
-    return int((batch["labels"] != NO_TARGET).sum())
-
-
-@torch.no_grad()
-def _macro_f1(model: PreTrainedModel, examples: dict[str, Tensor]) -> float:
-    device = next(model.parameters()).device
-    labels = examples["labels"].flatten()
-    predicted = _logits(model, {k: v.to(device) for k, v in examples.items()}).argmax(dim=1).cpu()
-    scored = labels != NO_TARGET
-    return f1(predicted[scored].tolist(), labels[scored].tolist(), average="macro")
+def _macro_f1(model: PreTrainedModel, examples: Examples, pad: Any) -> float:
+    predicted, right = [], []
+    with evaluation_mode(model) as device:
+        for places in torch.arange(len(examples)).split(_BATCH):
+            batch = pad(examples[places])
+            here = {key: value.to(device) for key, value in batch.items()}
+            labels = batch["labels"].flatten()
+            scored = labels != NO_TARGET
+            predicted += label_logits(model, here).argmax(dim=1).cpu()[scored].tolist()
+            right += labels[scored].tolist()
+    return f1(predicted, right, average="macro")

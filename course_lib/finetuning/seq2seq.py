@@ -9,11 +9,12 @@ import copy
 from collections.abc import Callable
 
 from datasets import Dataset
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from course_lib.evaluation.inference import require
-from course_lib.evaluation.pairs import encode_pairs, without_padding
+from course_lib.corpora import encode_pairs, without_padding
 from course_lib.finetuning.batches import random_batches
+from course_lib.models import context_length, require_kind
 from course_lib.training import Optimization, fit
 
 
@@ -37,9 +38,16 @@ def fine_tune_seq2seq(
         CourseError: the model is no encoder-decoder, or a text is longer than it can read.
         ValueError: no pairs.
     """
-    require(model, "seq2seq", "fine_tune_seq2seq")
-    examples = encode_pairs(model, tokenizer, pairs["source"], pairs["target"])
-    draw = random_batches(examples, settings)
+    require_kind(model, "seq2seq", "fine_tune_seq2seq")
+    examples = encode_pairs(
+        tokenizer, pairs["source"], pairs["target"], max_length=context_length(model)
+    )
+    draw = random_batches(len(pairs), settings)
+
+    def batch_at(step: int) -> dict[str, Tensor]:
+        rows = draw(step)
+        return without_padding({name: values[rows] for name, values in examples.items()})
+
     tuned = copy.deepcopy(model)
-    fit(tuned, lambda step: without_padding(draw(step)), settings, callback=callback)
+    fit(tuned, batch_at, settings, callback=callback)
     return tuned.eval()

@@ -7,9 +7,16 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "CausalLM": "causal",
         "MaskedLM": "masked",
-        "OBJECTIVES": "choose",
+        "OBJECTIVES": "registry",
+        "ON_EXAMPLES": "registry",
         "SpanCorruption": "span_corruption",
+        "Supervised": "supervised",
         "TextInfilling": "infilling",
-        "make_objective": "choose",
+        "count_targets": "loss",
+        "kind_of": "loss",
+        "loss_sum": "loss",
+        "make_objective": "registry",
+        "summed_loss": "loss",
+        "target_losses": "loss",
     },
 )

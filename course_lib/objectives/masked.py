@@ -12,7 +12,7 @@ import torch
 from torch import LongTensor, Tensor
 from transformers import PreTrainedTokenizerFast
 
-NO_TARGET = -100
+from course_lib.corpora import NO_TARGET
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "generator": "seeds",
         "load_budget": "budget",
         "progress": "progress_bar",
+        "quiet": "progress_bar",
         "seed_everything": "seeds",
         "seed_of": "seeds",
         "set_threads": "device",

@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, validate_call
+from pydantic_core import ErrorDetails
 
 from course_lib.runtime.errors import CourseError
 
@@ -62,17 +63,37 @@ def _checked(function: Callable, name: str) -> Callable:
 
 
 def explain(error: ValidationError, signature: inspect.Signature | None = None) -> str:
-    """The first thing that is wrong, in one line: `batch=-1: it must be greater than 0`."""
+    """The first thing that is wrong, in one line: `batch=-1: it must be at least 1`."""
     first = error.errors(include_url=False, include_context=True)[0]
-    place, value = list(first["loc"]), first["input"]
+    place = list(first["loc"])
     if signature is not None and place and isinstance(place[0], int):
         place[0] = list(signature.parameters)[place[0]]
-    # pydantic also names the branches of a union that it tried; they are no part of the place.
-    names = [str(part) for part in place if isinstance(part, int) or str(part).isidentifier()]
-    cause = first.get("ctx", {}).get("error")
-    message = str(cause) if cause else first["msg"]
-    message = message.replace("Input should be", "it must be").replace("Input should", "it must")
-    return f"{'.'.join(names[:1])}={_short(value)}: {message}".replace("\n", " ")
+    return f"{place[0]}={_short(first['input'])}: {remedy(first)}".replace("\n", " ")
+
+
+def remedy(error: ErrorDetails) -> str:
+    """What would be right, for an error as pydantic gives it: `it must be at least 1`."""
+    context = error.get("ctx", {})
+    if "error" in context:
+        return str(context["error"])
+    if error["type"] in _WORDS:
+        return f"it must be {_WORDS[error['type']].format(**context)}"
+    words = error["msg"].replace("Input should be", "it must be")
+    return words.replace("Input should", "it must")
+
+
+_WORDS = {
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "above {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "below {lt}",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "literal_error": "one of {expected}",
+}
 
 
 def _short(value: Any) -> str:

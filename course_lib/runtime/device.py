@@ -10,21 +10,28 @@ Precision = Literal["no", "fp16", "bf16"]
 
 
 def choose_device() -> torch.device:
-    """CUDA if there is one, else Apple's MPS, else the CPU."""
+    """CUDA if there is one, else Apple's MPS, else the CPU.
+
+    Of several CUDA devices each process takes the one that `torchrun` gives it.
+    """
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
 
 
-def choose_precision(device: torch.device) -> Precision:
-    """The mixed precision that the hardware computes in, in Accelerate's words.
+def choose_precision(
+    device: torch.device, wanted: Literal["auto", "no", "fp16", "bf16"] = "auto"
+) -> Precision:
+    """The mixed precision to train in: the one that is wanted, or what the hardware computes in.
 
     bf16 only from compute capability 8.0 (Ampere) on. `torch.cuda.is_bf16_supported()` is not
     asked: it also says yes where bf16 is emulated, as on a T4 (7.5), which is then slower than
     fp32. Older cards get fp16 with loss scaling; CPU and MPS train in fp32.
     """
+    if wanted != "auto":
+        return wanted
     if device.type != "cuda":
         return "no"
     return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"

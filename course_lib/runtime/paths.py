@@ -1,5 +1,6 @@
 """Where things lie: committed data inside the repository, caches outside it."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -27,12 +28,21 @@ def cache_path(*parts: str) -> Path:
     """Path below the cache folder (`COURSE_CACHE`, else `~/.cache/course_lib`), parents made.
 
     Raises:
-        CourseError: the cache folder cannot be written.
+        CourseError: the cache folder cannot be written, or there is no home folder to have it in.
     """
-    root = Path(os.environ.get("COURSE_CACHE") or Path.home() / ".cache" / "course_lib")
+    try:
+        given = os.environ.get("COURSE_CACHE")
+        root = Path(given).expanduser() if given else Path.home() / ".cache" / "course_lib"
+    except RuntimeError as error:
+        raise CourseError(
+            "There is no home folder to keep the cache in: set COURSE_CACHE to a folder that you "
+            "can write."
+        ) from error
     path = root.joinpath(*parts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise CourseError(
             f"Cannot write the cache folder {root} ({error.strerror}): "

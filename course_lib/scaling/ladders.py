@@ -9,7 +9,7 @@ import pandas as pd
 from course_lib.compute import recipe_shape, six_nd
 from course_lib.runtime import CourseError
 from course_lib.training import Recipe, Record, Run
-from course_lib.training.records import each_record
+from course_lib.training.sweep import each_record
 
 
 def ladder(
@@ -55,14 +55,14 @@ def ladder_table(records: Iterable[Record]) -> pd.DataFrame:
 def _row(record: Record) -> dict[str, Any]:
     recipe = record.recipe
     shape = recipe_shape(recipe)
-    a_step = recipe.batch * recipe.length
+    a_step = recipe.optimization.batch * recipe.data.length
     row = {
-        "width": recipe.width,
+        "width": recipe.model.width,
         "seed": recipe.seed,
         "params": shape.parameters,
         "non_embedding": shape.non_embedding_parameters,
-        "tokens": recipe.steps * a_step,
-        "flop": six_nd(shape.parameters, recipe.steps * a_step),
+        "tokens": recipe.optimization.steps * a_step,
+        "flop": six_nd(shape.parameters, recipe.optimization.steps * a_step),
         "curve": [(entry["step"] * a_step, entry["loss"]) for entry in record.history],
     }
     return row | record.measurements

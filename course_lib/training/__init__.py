@@ -1,26 +1,30 @@
-"""A recipe in, a run out: the one training loop, its optimizer, checkpoints and records."""
+"""A recipe in, a run out: the one training loop, its optimizer and checkpoints."""
 
 from course_lib._lazy import lazy_exports
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "CheckpointError": "checkpoint",
+        "Adapter": "recipe",
+        "Data": "recipe",
+        "Model": "recipe",
         "NonFiniteLossError": "loop",
+        "Objective": "recipe",
         "Optimization": "recipe",
-        "Record": "records",
         "Recipe": "recipe",
+        "RecipeError": "tables",
+        "Record": "sweep",
         "Run": "run",
-        "Study": "records",
+        "Source": "recipe",
+        "each_record": "sweep",
         "fit": "loop",
-        "load_base": "bases",
-        "make_base": "bases",
+        "fresh_model": "start",
         "learning_rate_at": "optimizer",
-        "load_records": "records",
+        "load_base": "start",
         "make_optimizers": "optimizer",
-        "fresh_model": "pretraining",
         "prepare": "data",
-        "record": "records",
-        "train": "pretraining",
+        "run_and_measure": "sweep",
+        "train": "run_recipe",
+        "validation_loss": "run_recipe",
     },
 )

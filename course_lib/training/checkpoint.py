@@ -1,34 +1,27 @@
-"""Checkpoints that are either whole or refused.
+"""Checkpoints that are either whole or refused, and that know what they are of.
 
-A checkpoint is written under a temporary name, flushed to the disk, and renamed; it carries a
-manifest with the size and SHA-256 of each file. Half-written ones never get their name; torn or
-altered ones fail the manifest and the one before is used. Tensors are in safetensors, the rest in
-JSON: nothing is unpickled.
+Each is a folder with a manifest (`course_lib.runtime.folders`): half-written ones never get their
+name; torn or altered ones fail the manifest and the one before is used. Tensors are in safetensors,
+the rest in JSON: nothing is unpickled. What decides the result (the recipe) is kept too, and a run
+with other settings is refused.
 """
 
-import hashlib
 import json
-import os
 import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from course_lib.runtime import processes
 from course_lib.runtime.errors import CourseError
+from course_lib.runtime.folders import DamagedFolderError, verify_folder, whole_folder
 
 KEEP = 2
-FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
-MANIFEST = "manifest.json"
-
-
-class CheckpointError(CourseError):
-    """A checkpoint that is not what its manifest says."""
 
 
 def save_checkpoint(
@@ -36,39 +29,28 @@ def save_checkpoint(
 ) -> Path:
     """Write `folder/step-NNNNNNNN` and delete all but the last two.
 
-    `state` is what else must survive, as JSON values: the history, the loss scale.
+    `state` is what else must survive, as JSON values: the history, the loss scale, the settings.
+    Of frozen weights nothing is kept: they are where the run started.
 
     Raises:
         CourseError: the folder cannot be written or the disk is full.
     """
     final = folder / f"step-{step:08d}"
-    partial = folder / f".partial-{step:08d}-{os.getpid()}"
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with whole_folder(final) as partial:
         save_file(_model_tensors(model), partial / "model.safetensors")
         save_file(_optimizer_tensors(optimizers), partial / "optimizer.safetensors")
-        (partial / "state.json").write_text(json.dumps({"step": step, **state}))
-        manifest = {name: _fingerprint(partial / name) for name in FILES}
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        for file in partial.iterdir():
-            _flush(file)
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
-        _flush(folder)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise CourseError(
-            f"Could not write checkpoint {final} ({error}): free some space or set COURSE_CACHE "
-            "to a folder you can write. Checkpoints before it are untouched."
-        ) from error
+        text = json.dumps({"step": step, **state})
+        (partial / "state.json").write_text(text, encoding="utf-8")
     for old in checkpoints(folder)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
 
 def load_newest(
-    folder: Path, model: nn.Module, optimizers: list[Optimizer]
+    folder: Path,
+    model: nn.Module,
+    optimizers: list[Optimizer],
+    settings: dict[str, Any] | None = None,
 ) -> dict[str, Any] | None:
     """Load the newest sound checkpoint into model and optimizers and return its state.
 
@@ -76,24 +58,37 @@ def load_newest(
     Returns None when there is no sound checkpoint: the run then starts at step 0.
 
     Raises:
-        CourseError: a sound checkpoint, but of a model with other weights.
+        CourseError: a sound checkpoint, but of other settings, or of a model with other weights.
     """
     for checkpoint in reversed(checkpoints(folder)):
         try:
-            verify(checkpoint)
-        except CheckpointError as error:
-            warnings.warn(f"{error} Trying the one before it.", stacklevel=2)
+            verify_folder(checkpoint)
+        except DamagedFolderError as error:
+            warnings.warn(f"{error} Trying the checkpoint before it.", stacklevel=2)
             continue
+        state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+        _refuse_other(checkpoint, state.get("settings"), settings)
         weights = load_file(checkpoint / "model.safetensors")
         if _shapes(weights) != _shapes(_model_tensors(model)):
             raise CourseError(
                 f"{checkpoint} is of another model: choose another folder or delete this one."
             )
-        # Not strict: of tied weights only one is saved.
+        # Not strict: of tied weights only one is saved, of frozen ones none.
         model.load_state_dict(weights, strict=False)
         _restore(optimizers, load_file(checkpoint / "optimizer.safetensors"))
-        return json.loads((checkpoint / "state.json").read_text())
+        return state
     return None
+
+
+def share_tensors(model: nn.Module, optimizers: list[Optimizer]) -> None:
+    """Give all processes what the main one has loaded: it may be the only one to see the folder."""
+    if processes.world_size() == 1:
+        return
+    mine = (_model_tensors(model), _optimizer_tensors(optimizers))
+    weights, moments = processes.from_main(mine)
+    if not processes.is_main():
+        model.load_state_dict(weights, strict=False)
+        _restore(optimizers, moments)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -101,46 +96,34 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-????????"))
 
 
-def verify(checkpoint: Path) -> None:
-    """Compare a checkpoint with its manifest.
-
-    Raises:
-        CheckpointError: names the checkpoint, the file, and what is wrong with it.
-    """
-    try:
-        manifest = json.loads((checkpoint / MANIFEST).read_text())
-        sizes = {name: manifest[name]["bytes"] for name in FILES}
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise CheckpointError(f"Checkpoint {checkpoint.name} has no readable manifest.") from error
-    for name, expected in sizes.items():
-        file = checkpoint / name
-        if not file.is_file():
-            raise CheckpointError(f"Checkpoint {checkpoint.name}: {name} is missing.")
-        if (size := file.stat().st_size) != expected:
-            raise CheckpointError(
-                f"Checkpoint {checkpoint.name}: {name} has {size} bytes, not {expected}."
-            )
-        if _fingerprint(file) != manifest[name]:
-            raise CheckpointError(f"Checkpoint {checkpoint.name}: {name} was altered.")
+def differences(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> list[str]:
+    """In which settings two recipes differ: `seed = 3, here 4`."""
+    found = []
+    for key in sorted(theirs.keys() | ours.keys()):
+        a, b, name = theirs.get(key), ours.get(key), f"{prefix}{key}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{name}.")
+        elif a != b:
+            found.append(f"{name} = {a!r}, here {b!r}")
+    return found
 
 
-def _fingerprint(file: Path) -> dict[str, Any]:
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"bytes": file.stat().st_size, "sha256": digest}
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _refuse_other(
+    checkpoint: Path, theirs: dict[str, Any] | None, ours: dict[str, Any] | None
+) -> None:
+    if theirs is None or ours is None or theirs == ours:
+        return
+    what = "; ".join(differences(theirs, ours)[:4])
+    raise CourseError(
+        f"{checkpoint.parent} holds checkpoints of another run ({what}): choose another folder, "
+        "or delete it to start anew."
+    )
 
 
 def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers, each tied weight once (named_parameters leaves out the second)."""
-    named = dict(model.named_parameters()) | dict(model.named_buffers())
+    """Trained parameters and buffers, each tied weight once, as named_parameters has them."""
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    named |= dict(model.named_buffers())
     saved = set(model.state_dict())
     return {name: t.detach().contiguous() for name, t in named.items() if name in saved}
 

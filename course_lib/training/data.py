@@ -1,85 +1,212 @@
 """From a recipe to batches: the batch of step t is a pure function of the seed and t."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import LongTensor, Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
-from course_lib.corpora import load, pack, tokenizer_for
-from course_lib.models import FAMILIES
+from course_lib.corpora import load, load_examples, pack, tokenizer_for
 from course_lib.objectives import make_objective
-from course_lib.runtime import generator
-from course_lib.training.recipe import Recipe
+from course_lib.runtime import CourseError, generator
+from course_lib.training.recipe import HEADED, Recipe, Source
 
 VALIDATION_ROWS = 256
+VALIDATION_BATCH = 64
+CYCLE = 1000  # rows after which every corpus of a mixture has had exactly its share
 
 Batch = dict[str, Tensor]
 
 
+class Rows(Protocol):
+    """Rows of a corpus by their places: token ids `[n, length]`, or examples, a list of n."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, places: LongTensor) -> LongTensor | list[Any]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """Rows of token ids and the objective that turns them into batches.
+    """Rows of one corpus or several, and the objective that turns them into batches.
 
-    Calling it with a step gives the whole batch of that step. Each epoch is a new permutation of
-    the rows, keyed by the epoch, so nothing has to be remembered between steps or saved for a
-    resume. (GPT-style "sampling with replacement" would be simpler and would see some rows twice
-    before others once.)
+    Calling it with a step gives the whole batch of that step. Each epoch of a corpus is a new
+    permutation of its rows, keyed by the epoch, so nothing has to be remembered between steps or
+    saved for a resume. (GPT-style "sampling with replacement" would be simpler and would see some
+    rows twice before others once.) Several corpora take turns in an order that is keyed, too; in
+    each thousand rows each has exactly its share, rounded to whole rows.
     """
 
-    rows: LongTensor
-    objective: object
+    sources: Sequence[Rows]
+    objective: Any
     batch: int
     seed: int
+    weights: Sequence[float] = (1.0,)
+    _cached: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step, corrupted: a dict of tensors `[batch, ...]`."""
         return self.objective(self.raw(step), generator(self.seed, "corruption", step))
 
-    def raw(self, step: int) -> LongTensor:
-        """The rows of a step before corruption: `[batch, length]`."""
-        first, count = step * self.batch, len(self.rows)
-        places = torch.arange(first, first + self.batch)
-        epochs = range(first // count, (first + self.batch - 1) // count + 1)
-        order = torch.cat([self._order(epoch) for epoch in epochs])
-        return self.rows[order[places - epochs[0] * count]]
+    @property
+    def rows(self) -> Rows:
+        """The rows of the only corpus, or of the first."""
+        return self.sources[0]
 
-    def _order(self, epoch: int) -> LongTensor:
-        if self._cached.get("epoch") != epoch:
-            order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
-            self._cached.update(epoch=epoch, order=order)
-        return self._cached["order"]
+    def raw(self, step: int) -> LongTensor | list[Any]:
+        """The rows of a step before corruption."""
+        places = torch.arange(step * self.batch, (step + 1) * self.batch)
+        if len(self.sources) == 1:
+            return self._take(0, places)
+        owner, turn = self._turns(places)
+        rows: list[Any] = [None] * self.batch
+        for number in owner.unique().tolist():
+            mine = (owner == number).nonzero().squeeze(1)
+            for place, row in zip(mine.tolist(), self._take(number, turn[mine]), strict=True):
+                rows[place] = row
+        return torch.stack(rows) if isinstance(rows[0], Tensor) else rows
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_cached", {})
+    def _turns(self, places: LongTensor) -> tuple[LongTensor, LongTensor]:
+        """For each place of the mixed stream: which corpus, and which row of that corpus's own."""
+        counts = torch.tensor(shares(self.weights))
+        owners, turns = [], []
+        for place in places.tolist():
+            cycle, within = divmod(place, CYCLE)
+            order, before = self._cycle(cycle, counts)
+            owners.append(order[within])
+            turns.append(cycle * counts[order[within]] + before[within])
+        return torch.stack(owners), torch.stack(turns)
+
+    def _cycle(self, cycle: int, counts: LongTensor) -> tuple[LongTensor, LongTensor]:
+        if self._cached.get("cycle") != cycle:
+            order = torch.arange(len(counts)).repeat_interleave(counts)
+            shuffled = torch.randperm(CYCLE, generator=generator(self.seed, "mixture", cycle))
+            order = order[shuffled]
+            own = torch.nn.functional.one_hot(order, len(counts)).cumsum(dim=0)
+            before = own.gather(1, order[:, None]).squeeze(1) - 1
+            self._cached.update(cycle=cycle, turns=(order, before))
+        return self._cached["turns"]
+
+    def _take(self, number: int, turn: LongTensor) -> LongTensor | list[Any]:
+        """Rows of a corpus by their place in its own endless stream of epochs."""
+        count = len(self.sources[number])
+        first, last = int(turn[0]) // count, int(turn[-1]) // count
+        order = torch.cat([self._order(number, epoch) for epoch in range(first, last + 1)])
+        return self.sources[number][order[turn - first * count]]
+
+    def _order(self, number: int, epoch: int) -> LongTensor:
+        if self._cached.get(number, (None,))[0] != epoch:
+            # The first corpus has the key that it would have alone.
+            key = ("order", epoch) if number == 0 else ("order", epoch, number)
+            order = torch.randperm(len(self.sources[number]), generator=generator(self.seed, *key))
+            self._cached[number] = (epoch, order)
+        return self._cached[number][1]
+
+
+def shares(weights: Sequence[float]) -> list[int]:
+    """How many of `CYCLE` rows each corpus gets: in proportion, rounded, and all together."""
+    exact = [CYCLE * weight / sum(weights) for weight in weights]
+    counts = [int(value) for value in exact]
+    for place in sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])[
+        : CYCLE - sum(counts)
+    ]:
+        counts[place] += 1
+    if 0 in counts:
+        raise CourseError(
+            f"data.mixture: a weight is less than one row in {CYCLE}: raise it, or leave it out."
+        )
+    return counts
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """What a recipe's text becomes: a tokenizer, training batches and fixed validation batches."""
 
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: PreTrainedTokenizerBase
     train: Batches
     validation: list[Batch]
 
 
-def prepare(recipe: Recipe) -> Prepared:
+def prepare(
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    objective: str | None = None,
+    kind: str = "causal",
+) -> Prepared:
     """Load, tokenize and pack a recipe's text.
 
     The training text depends on the corpus and its size but not on the recipe's seed: seeds differ
     in weights, order, corruption and dropout, on the same text. Validation rows are corrupted once,
     the same way for every seed, so that runs are compared on the same questions.
+
+    `tokenizer`, `objective` and `kind` are those of the model that training starts from; a fresh
+    one's follow from the recipe.
     """
-    tokenizer = tokenizer_for(recipe.family, recipe.corpus, recipe.vocab_size)
-    name = FAMILIES[recipe.family].objective if recipe.objective == "auto" else recipe.objective
-    objective = make_objective(name, tokenizer, rate=recipe.rate)
-    training = load(recipe.corpus, "train", documents=recipe.documents)
-    rows = pack(training["text"], tokenizer, recipe.length)
-    held_out = pack(load(recipe.corpus, "validation")["text"], tokenizer, recipe.length)
-    # Evenly over the corpus and not its first rows, which may all be of one kind.
-    chosen = torch.linspace(0, len(held_out) - 1, min(VALIDATION_ROWS, len(held_out))).long()
-    validation = [
-        objective(part, generator("validation", number))
-        for number, part in enumerate(held_out[chosen].split(64))
-    ]
-    return Prepared(tokenizer, Batches(rows, objective, recipe.batch, recipe.seed), validation)
+    name = objective or recipe.objective_name
+    tokenizer = tokenizer if tokenizer is not None else tokenizer_of(recipe)
+    if recipe.model is not None:
+        from course_lib.models import FAMILIES
+
+        kind = FAMILIES[recipe.model.family].kind
+    made = make_objective(name, tokenizer, rate=recipe.objective.rate)
+    reader = _Reader(recipe, tokenizer, name, kind)
+    sources = recipe.data.sources
+    train = Batches(
+        [reader.rows(source, "train") for source in sources],
+        made,
+        recipe.optimization.batch,
+        recipe.seed,
+        [source.weight for source in sources],
+    )
+    return Prepared(tokenizer, train, _validation(reader, sources, made))
+
+
+def tokenizer_of(recipe: Recipe) -> PreTrainedTokenizerBase:
+    """The tokenizer of a fresh model: trained on the recipe's corpus, or on the one it names."""
+    named = recipe.data.tokenizer
+    corpus = recipe.data.sources[0].corpus if named in ("auto", "corpus") else named
+    return tokenizer_for(recipe.model.family, corpus, recipe.data.vocab_size)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads a corpus as the objective wants it: packed rows, or examples one by one."""
+
+    recipe: Recipe
+    tokenizer: PreTrainedTokenizerBase
+    objective: str
+    kind: str
+
+    def rows(self, source: Source, split: str) -> Rows:
+        limit = source.documents if split == "train" else None
+        if self.objective in ("supervised", *HEADED):
+            return load_examples(
+                source.corpus,
+                split,
+                self.tokenizer,
+                task=self.objective,
+                documents=limit,
+                length=self.recipe.data.length,
+                template=self.recipe.data.template,
+                kind=self.kind,
+            )
+        texts = load(source.corpus, split, documents=limit)["text"]
+        return pack(texts, self.tokenizer, self.recipe.data.length)
+
+
+def _validation(reader: _Reader, sources: Sequence[Source], objective: Any) -> list[Batch]:
+    """Up to 256 rows, of each corpus its share, corrupted once and for all."""
+    batches: list[Batch] = []
+    total = sum(source.weight for source in sources)
+    for source in sources:
+        held_out = reader.rows(source, "validation")
+        count = min(len(held_out), max(1, round(VALIDATION_ROWS * source.weight / total)))
+        # Evenly over the corpus and not its first rows, which may all be of one kind.
+        chosen = torch.linspace(0, len(held_out) - 1, count).long()
+        batches += [
+            objective(held_out[part], generator("validation", number))
+            for number, part in enumerate(chosen.split(VALIDATION_BATCH), start=len(batches))
+        ]
+    return batches

@@ -1,177 +1,346 @@
-"""A training run as one value: everything that decides the result, and nothing else."""
+"""A training run as one value: everything that decides the result, and nothing else.
 
-import dataclasses
+A recipe has a table for each thing that is decided: the data, the model, where training starts, the
+objective, the optimization, and perhaps an adapter. So it can say every training of the course:
+pre-training on one corpus or a mixture, continuing, tuning on pairs, a new head, an adapter.
+"""
+
+import difflib
 import hashlib
 import json
 import tomllib
-from dataclasses import dataclass
-from numbers import Integral, Real
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
+from pydantic import Field, model_validator
+
+from course_lib.models.families import FAMILIES, require_trainable
+from course_lib.runtime.checks import (
+    Count,
+    NotNegative,
+    NotNegativeCount,
+    Positive,
+    Rate,
+    Share,
+    Text,
+    Whole,
+)
 from course_lib.runtime.errors import CourseError
+from course_lib.training.tables import RecipeError, Table
+
+Objectives = Literal[
+    "auto",
+    "masked",
+    "masked-static",
+    "causal",
+    "span",
+    "infilling",
+    "supervised",
+    "classification",
+    "tagging",
+]
+Families = Literal["bert", "roberta", "gpt2", "gpt3", "bloom", "t5", "bart"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Optimization:
+class Source(Table):
+    """One corpus of a mixture; its rows are seen in proportion to `weight`."""
+
+    corpus: Text
+    weight: Positive = 1.0
+    documents: Count | None = None
+
+
+class Data(Table):
+    """What is read: one corpus, or a mixture of several.
+
+    `documents` limits the training text, None takes all. `length` is that of a row, in tokens.
+    `tokenizer` is "corpus" (trained on the corpus, or on the first of a mixture), "start" (that of
+    the model that training starts from), or the name of another corpus, on which it is trained;
+    "auto" is "start" where there is one. `template` says how a prompt and its completion become a
+    text, for the supervised objective.
+    """
+
+    corpus: Text | None = None
+    mixture: Annotated[tuple[Source, ...], Field(strict=False)] = ()
+    documents: Count | None = None
+    tokenizer: Text = "auto"
+    vocab_size: Count = 1024
+    length: Count = 64
+    template: Literal["plain", "alpaca", "chat"] = "plain"
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Self:
+        if (self.corpus is None) == (not self.mixture):
+            self.refuse("corpus", "name one corpus, or several under [[data.mixture]], not both")
+        if self.mixture and self.documents is not None:
+            self.refuse("documents", "for a mixture, give each corpus its own")
+        return self
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The corpora with their weights; one corpus is a mixture of one."""
+        return self.mixture or (Source(corpus=self.corpus, documents=self.documents),)
+
+
+class Model(Table):
+    """A fresh model: a family and a size, or a published size by its name.
+
+    `positions` is the length of the table of positions, None for that of a row. (BERT saw rows of
+    128 tokens for nine tenths of its training, with a table for 512: Devlin et al. 2019, A.2.)
+    """
+
+    family: Families
+    published: Text | None = None
+    width: Count = 64
+    layers: Count = 2
+    heads: Count = 2
+    positions: Count | None = None
+    dropout: Rate = 0.0
+    attention: Literal["both", "left"] = "both"
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        if self.width % self.heads:
+            self.refuse("heads", f"it must be a divisor of width, {self.width}")
+        if self.published is not None:
+            from course_lib.models import published_sizes
+
+            names = [size.name for size in published_sizes(self.family)]
+            if self.published not in names:
+                self.refuse("published", f"it must be one of {', '.join(names)}")
+        return self
+
+
+class Objective(Table):
+    """What is predicted; "auto" is the family's own. `rate` is how much is corrupted."""
+
+    name: Objectives = "auto"
+    rate: Share | None = None
+
+    @model_validator(mode="after")
+    def _rate(self) -> Self:
+        if self.rate is not None and self.name in ("causal", "supervised", *HEADED):
+            self.refuse("rate", f"leave it out, {self.name} corrupts nothing")
+        return self
+
+
+class Optimization(Table):
     """How to descend: what the training loop needs to know, whatever the model and the data.
 
     `batch` counts rows in one optimizer step, over all micro-batches and processes. `steps` is
     also the length of the learning rate schedule, so a run stopped early and resumed follows the
-    curve it set out on.
+    curve it set out on. `checkpoint_every` counts steps; None saves every five minutes.
     """
 
-    steps: int = 500
-    batch: int = 32
-    micro_batches: int = 1
+    steps: Count = 500
+    batch: Count = 32
+    micro_batches: Count = 1
     optimizer: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = 3e-3
+    learning_rate: Positive = 3e-3
     schedule: Literal["cosine", "wsd", "constant"] = "cosine"
-    warmup: int = 50
-    weight_decay: float = 0.1
-    clip: float = 1.0
+    warmup: NotNegativeCount = 50
+    weight_decay: NotNegative = 0.1
+    clip: Positive = 1.0
     precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
     compile: bool = False
-    seed: int = 0
-    log_every: int = 10
-    evaluate_every: int = 0
-    checkpoint_every: int = 0
+    seed: Whole = 0
+    log_every: Count = 10
+    evaluate_every: NotNegativeCount = 0
+    checkpoint_every: Count | None = None
 
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            self._check_type(field)
-        for name in ("steps", "batch", "micro_batches", "log_every"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("warmup", "evaluate_every", "checkpoint_every", "weight_decay"):
-            self._require(name, getattr(self, name) >= 0, "0 or more")
-        self._require("micro_batches", self.batch % self.micro_batches == 0, "a divisor of batch")
-        self._require("learning_rate", self.learning_rate > 0, "above 0")
-        self._require("warmup", self.warmup <= self.steps, "at most steps")
-        self._require("clip", self.clip > 0, "above 0 (a large number clips nothing)")
-        for name, choices in _CHOICES.items():
-            if hasattr(self, name):
-                self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
-
-    def _check_type(self, field: dataclasses.Field) -> None:
-        """Numbers become Python's own, so that 1, 1.0 and NumPy's 1.0 are the same recipe."""
-        value = getattr(self, field.name)
-        kinds = {str} if get_origin(field.type) is Literal else {field.type, *get_args(field.type)}
-        if type(value) not in kinds and type(value) is not bool:
-            for kind, numbers in ((int, Integral), (float, Real)):
-                if kind in kinds and isinstance(value, numbers):
-                    object.__setattr__(self, field.name, kind(value))
-                    return
-        right = " or ".join(_NAMES[kind] for kind in _NAMES if kind in kinds)
-        self._require(field.name, type(value) in kinds, right)
-
-    def _require(self, name: str, ok: bool, right: str) -> None:
-        if not ok:
-            raise ValueError(f"{name} = {getattr(self, name)!r}: it must be {right}")
-
-
-_NAMES = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text in quotes",
-    NoneType: "left out",
-}
-_CHOICES = {
-    "optimizer": ("adamw", "muon"),
-    "schedule": ("cosine", "wsd", "constant"),
-    "precision": ("auto", "no", "fp16", "bf16"),
-    "attention": ("both", "left"),
-    "family": ("bert", "roberta", "gpt2", "gpt3", "bloom", "t5", "bart"),
-    "objective": ("auto", "masked", "masked-static", "causal", "span", "infilling"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe(Optimization):
-    """A pre-training run: text, tokenizer, model, objective, and how to descend.
-
-    `documents` limits the training text, None takes all. `length` is that of a row, in tokens;
-    `positions` that of the model's table of positions, None for the same. (BERT saw rows of 128
-    tokens for nine tenths of its training, with a table for 512: Devlin et al. 2019, A.2.)
-    `objective="auto"` is the family's own; `rate` its corruption rate, None the paper's.
-    """
-
-    name: str
-    family: str
-    corpus: str = "factbook"
-    documents: int | None = None
-    vocab_size: int = 1024
-    width: int = 64
-    layers: int = 2
-    heads: int = 2
-    length: int = 64
-    positions: int | None = None
-    dropout: float = 0.0
-    attention: Literal["both", "left"] = "both"
-    objective: str = "auto"
-    rate: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("vocab_size", "width", "layers", "heads", "length"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        self._require("heads", self.width % self.heads == 0, "a divisor of width")
-        self._require("dropout", 0 <= self.dropout < 1, "in [0, 1)")
-        if self.documents is not None:
-            self._require("documents", self.documents >= 1, "at least 1, or None for all")
-        if self.positions is not None:
-            self._require("positions", self.positions >= self.length, "at least length, or None")
-        if self.rate is not None:
-            self._require("rate", 0 < self.rate < 1, "in (0, 1)")
+    @model_validator(mode="after")
+    def _divide(self) -> Self:
+        if self.batch % self.micro_batches:
+            self.refuse("micro_batches", f"it must be a divisor of batch, {self.batch}")
+        if self.warmup > self.steps:
+            self.refuse("warmup", f"it must be at most steps, {self.steps}")
+        return self
 
     def replace(self, **changes: Any) -> Self:
-        """The same recipe with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        """The same with some fields changed."""
+        return type(self)(**self.model_dump() | changes)
+
+
+class Adapter(Table):
+    """LoRA (Hu et al. 2021): the weights stay as they are; a product of rank `rank` is added.
+
+    `alpha / rank` scales it. `targets` are endings of the names of the layers that get one, empty
+    for the queries and values of attention.
+    """
+
+    kind: Literal["lora"] = "lora"
+    rank: Count = 8
+    alpha: Positive = 16.0
+    dropout: Rate = 0.0
+    targets: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+
+
+HEADED = ("classification", "tagging")
+STARTS = ("fresh", "base:NAME", "run:FOLDER", "real:NAME", "hub:ID")
+
+
+class Recipe(Table):
+    """One training run.
+
+    `start` is "fresh" (random weights, of the shape in `model`), or where trained ones come from:
+    "base:NAME" (`data/checkpoints`), "run:FOLDER" (a saved run), "real:NAME" (a real model of the
+    set-up), "hub:ID" (pinned in `data/hub.toml`). A model that is not fresh has its own shape, so
+    `model` is then left out.
+    """
+
+    name: Text
+    data: Data
+    model: Model | None = None
+    start: Text = "fresh"
+    objective: Objective = Objective()
+    optimization: Optimization = Optimization()
+    adapter: Adapter | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objective_by_name(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        name = fields.get("objective")
+        return fields | {"objective": {"name": name}} if isinstance(name, str) else fields
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        kind, colon, name = self.start.partition(":")
+        if self.start != "fresh" and not (f"{kind}:" in " ".join(STARTS) and colon and name):
+            self.refuse("start", f"it must be one of {', '.join(STARTS)}")
+        if self.start == "fresh":
+            self._require_fresh()
+        elif self.model is not None:
+            self.refuse("model", f'leave [model] out: start = "{self.start}" has its own shape')
+        return self
+
+    def _require_fresh(self) -> None:
+        if self.model is None:
+            self.refuse("model", "a fresh model needs a [model] table: family, width, layers, ...")
+        if self.adapter is not None:
+            self.refuse("adapter", "it adapts a trained model: set start")
+        if self.data.tokenizer == "start":
+            self.refuse("data.tokenizer", "there is no start to take it from: set start")
+        positions = self.model.positions
+        if positions is not None and positions < self.data.length:
+            self.refuse("model.positions", f"it must be at least data.length, {self.data.length}")
+        require_trainable(self.model.family, self.objective_name, self.model.attention)
+
+    @property
+    def objective_name(self) -> str:
+        """The objective by name, the family's own where the recipe says "auto".
+
+        A model that is not fresh is trained on as it was: the run that it comes from decides.
+        """
+        if self.objective.name == "auto" and self.model is not None:
+            return FAMILIES[self.model.family].objective
+        return self.objective.name
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self.optimization.seed
+
+    def replace(self, **changes: Any) -> Self:
+        """The same recipe with some fields changed, each found in the table that has it.
+
+        `recipe.replace(steps=300, width=32)`. Where two tables have a field of that name, name it
+        in full: `recipe.replace(**{"model.dropout": 0.1})`.
+
+        Raises:
+            RecipeError: no table has the field, or several have; or a value that cannot be.
+        """
+        fields = self.to_dict()
+        for field, value in changes.items():
+            table, name = self._place(field)
+            owner = fields.setdefault(table, {}) if table else fields
+            if isinstance(value, Table):
+                value = value.model_dump(exclude_none=True)
+            owner[name] = value
+        if fields["data"].get("mixture"):
+            fields["data"].pop("corpus", None)
+        return type(self).from_dict(fields)
+
+    def __getitem__(self, field: str) -> Any:
+        """A field by its name, from the table that has it: `recipe["width"]`."""
+        table, name = self._place(field)
+        value = getattr(getattr(self, table) if table else self, name)
+        return value.name if isinstance(value, Objective) else value
+
+    @classmethod
+    def _place(cls, field: str) -> tuple[str, str]:
+        """The table that has a field, "" for the recipe itself, and the field's own name."""
+        table, dot, name = field.partition(".")
+        if dot and table in TABLES and name in TABLES[table].model_fields:
+            return table, name
+        if field in cls.model_fields:
+            return "", field
+        found = [table for table, kind in TABLES.items() if field in kind.model_fields]
+        # An adapter has a dropout, too; who says no more means the model's.
+        found = [table for table in found if table != "adapter"] or found
+        if len(found) != 1:
+            raise RecipeError(_unknown(field))
+        return found[0], field
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values; None fields are left out."""
-        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        """The fields as plain values, table by table; what is None is left out."""
+        return self.model_dump(mode="json", exclude_none=True)
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """The recipe with these fields.
 
         Raises:
-            CourseError: a field that recipes do not have, or a value that is out of range.
+            RecipeError: a field that recipes do not have, or a value that is out of range.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := set(fields) - known:
-            raise CourseError(
-                f"Unknown recipe field {', '.join(sorted(unknown))}: the fields are "
-                f"{', '.join(sorted(known))}."
-            )
         try:
             return cls(**fields)
-        except (TypeError, ValueError) as error:
-            raise CourseError(f"Recipe {fields.get('name', '?')!r}: {error}.") from error
+        except RecipeError as error:
+            raise RecipeError(f"Recipe {fields.get('name', '?')!r}: {error}") from None
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a recipe from a TOML file.
 
         Raises:
-            CourseError: the file is missing or not TOML, or the recipe is not valid.
+            CourseError: the file is missing or not TOML in UTF-8, or the recipe is not valid.
         """
         try:
-            return cls.from_dict(tomllib.loads(Path(path).read_text()))
-        except FileNotFoundError as error:
+            fields = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise CourseError(f"{path} is not in UTF-8: save it again in that encoding.") from error
+        except (FileNotFoundError, IsADirectoryError) as error:
             raise CourseError(f"No recipe at {path}: see data/recipes/ for examples.") from error
+        except OSError as error:
+            raise CourseError(f"Cannot read {path} ({error.strerror}).") from error
         except tomllib.TOMLDecodeError as error:
             raise CourseError(f"{path} is not valid TOML: {error}.") from error
+        return cls.from_dict(fields)
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that name what this recipe computes.
 
         The name and how often to checkpoint do not count; how often to log and evaluate does,
-        since the history is part of the result.
+        since the history is part of the result. A field at its default does not count, so that
+        recipes keep their digest when a field is added.
         """
-        fields = self.to_dict()
-        for key in ("name", "checkpoint_every"):
-            fields.pop(key)
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+        fields.get("optimization", {}).pop("checkpoint_every", None)
+        fields = {name: value for name, value in fields.items() if value != {}}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
+
+
+TABLES: dict[str, type[Table]] = {
+    "data": Data,
+    "model": Model,
+    "objective": Objective,
+    "optimization": Optimization,
+    "adapter": Adapter,
+}
+
+
+def _unknown(field: str) -> str:
+    fields = {name: table for table, kind in TABLES.items() for name in kind.model_fields}
+    close = difflib.get_close_matches(field.rpartition(".")[2], fields, n=1)
+    if close:
+        return f"Unknown recipe field {field}: did you mean {fields[close[0]]}.{close[0]}?"
+    return f"Unknown recipe field {field}: the fields are {', '.join(fields)}."

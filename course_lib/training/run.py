@@ -1,11 +1,6 @@
 """A finished run: model, tokenizer, recipe and history, in files that any tool can read."""
 
-import ast
-import hashlib
 import json
-import os
-import shutil
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,16 +8,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+import transformers
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from course_lib.models import FAMILIES
+from course_lib.models.adapters import merged
 from course_lib.runtime import data_path
+from course_lib.runtime.digest import digest_of
 from course_lib.runtime.errors import CourseError
+from course_lib.runtime.folders import verify_folder, whole_folder
 from course_lib.training.recipe import Recipe
 
 CODE = ("runtime", "corpora", "objectives", "models", "training")
+ABOUT = "run.json"
+ADAPTER = "adapter"
 
 
 @dataclass(eq=False)
@@ -30,7 +31,7 @@ class Run:
     """What training left behind.
 
     `history` holds what `fit` returns, `info` what the result depends on besides the recipe:
-    versions, device, seconds, and the digest of the code.
+    versions, device, precision, seconds, and the digest of the code.
     """
 
     model: PreTrainedModel
@@ -45,57 +46,82 @@ class Run:
         return self.history[-1]["validation_loss"]
 
     def save(self, folder: str | Path) -> Path:
-        """Write the folder in the `transformers` format, with `run.json` beside it.
+        """Write the folder in the `transformers` format, with `run.json` and a manifest beside it.
 
-        It is written under another name first and then renamed: a folder of this name is whole.
-        A run that was there is replaced; any other content is left alone.
+        A model with an adapter is saved twice: merged, as any tool reads it, and the adapter alone
+        in the `peft` format, in a folder of that name. All is written under another name first,
+        flushed, and then renamed: a folder of this name is whole. A run that was there is
+        replaced; any other content is left alone.
 
         Raises:
             CourseError: the folder cannot be written, holds something else, or the disk is full.
         """
-        folder = Path(folder).resolve()
+        folder = Path(folder).expanduser().resolve()
         refuse_foreign(folder)
-        partial = folder.with_name(f".{folder.name}-partial-{os.getpid()}")
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            with _without_bars():
-                self.model.save_pretrained(partial)
-                self.tokenizer.save_pretrained(partial)
-            about = {"recipe": self.recipe.to_dict(), "history": self.history, "info": self.info}
-            (partial / "run.json").write_text(json.dumps(about, indent=1))
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-        except (OSError, SafetensorError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise CourseError(
-                f"Could not save the run to {folder} ({error}): free some space or choose a "
-                "folder you can write."
-            ) from error
+        about = {"recipe": self.recipe.to_dict(), "history": self.history, "info": self.info}
+        with whole_folder(folder) as partial, _without_bars():
+            if hasattr(self.model, "peft_config"):
+                self.model.save_pretrained(partial / ADAPTER)
+                (partial / ADAPTER / "README.md").unlink(missing_ok=True)
+            merged(self.model).save_pretrained(partial)
+            self.tokenizer.save_pretrained(partial)
+            (partial / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
         return folder
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read a saved run.
+        """Read a saved run, in fp32.
 
         Raises:
-            CourseError: there is no run in the folder, or its files are damaged.
+            CourseError: there is no run in the folder, or its files are not what was saved.
         """
         folder = Path(folder)
-        try:
-            about = json.loads((folder / "run.json").read_text())
-        except (OSError, ValueError) as error:
-            raise CourseError(f"No run in {folder}: it has no readable run.json.") from error
+        about = _about(folder)
         recipe = Recipe.from_dict(about["recipe"])
         try:
-            with _without_bars():
-                model = FAMILIES[recipe.family].model_class.from_pretrained(folder, dtype="float32")
-                tokenizer = AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            verify_folder(folder)
+            model, tokenizer = load_pretrained(folder)
+        except (CourseError, OSError, ValueError, RuntimeError, SafetensorError) as error:
+            cause = str(error).splitlines()[0]
             raise CourseError(
-                f"The run in {folder} is damaged ({error}): delete the folder and train it again."
+                f"The run in {folder} is damaged ({cause}): delete the folder and train it again."
             ) from error
         return cls(model, tokenizer, recipe, about["history"], about["info"])
+
+
+def load_pretrained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model, of the class that saved it, and its tokenizer, from a `transformers` folder.
+
+    Raises:
+        CourseError: the folder lacks weights of the model, or has some that are not finite.
+    """
+    with _without_bars():
+        config = AutoConfig.from_pretrained(folder)
+        model_class = getattr(transformers, config.architectures[0])
+        model, report = model_class.from_pretrained(
+            folder, dtype="float32", output_loading_info=True, use_safetensors=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    if missing := sorted(report["missing_keys"]):
+        raise CourseError(f"{folder} has no weights for {missing[0]}.")
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise CourseError(f"{folder}: the weights of {name} are not finite.")
+    return model, tokenizer
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CourseError(f"No run in {folder}: it has no readable {ABOUT}.") from error
+    for key in ("recipe", "history", "info"):
+        if not isinstance(about, dict) or key not in about:
+            raise CourseError(
+                f"The run in {folder} is damaged ({ABOUT} has no {key!r}): delete the folder and "
+                "train it again."
+            )
+    return about
 
 
 @contextmanager
@@ -116,7 +142,7 @@ def refuse_foreign(folder: Path) -> None:
     Raises:
         CourseError: the folder holds files and no run.
     """
-    if folder.exists() and not (folder / "run.json").is_file():
+    if folder.exists() and not (folder / ABOUT).is_file():
         if folder.is_dir() and not any(folder.iterdir()):
             return
         raise CourseError(f"{folder} holds something that is not a run: choose another folder.")
@@ -130,36 +156,3 @@ def code_digest() -> str:
     """
     root = Path(__file__).resolve().parents[1]
     return digest_of([root / folder for folder in CODE] + [data_path("world")])
-
-
-def digest_of(folders: list[Path]) -> str:
-    """Twelve hexadecimal digits for the code (and TOML tables) in some folders."""
-    hasher = hashlib.sha256()
-    for folder in folders:
-        for file in sorted(f for f in folder.rglob("*") if f.suffix in (".py", ".toml")):
-            text = file.read_text(encoding="utf-8")
-            content = tomllib.loads(text) if file.suffix == ".toml" else _plain(ast.parse(text))
-            hasher.update(f"{file.relative_to(folder.parent).as_posix()}\n{content}\n".encode())
-    return hasher.hexdigest()[:12]
-
-
-def _plain(node: object) -> object:
-    """A syntax tree as nested tuples, without docstrings.
-
-    Empty fields are left out: which ones a node has depends on the version of Python.
-    """
-    if isinstance(node, list):
-        return [_plain(item) for item in node]
-    if not isinstance(node, ast.AST):
-        return node
-    fields = dict(ast.iter_fields(node))
-    body = fields.get("body")
-    if isinstance(body, list) and body and _is_text(body[0]):
-        fields["body"] = body[1:]
-    kept = [(name, _plain(value)) for name, value in fields.items() if value not in (None, [])]
-    return (type(node).__name__, *kept)
-
-
-def _is_text(node: ast.AST) -> bool:
-    value = getattr(node, "value", None)
-    return isinstance(node, ast.Expr) and isinstance(getattr(value, "value", None), str)

@@ -10,8 +10,8 @@ from tiny import tiny_model, word_tokenizer
 from torch.testing import assert_close
 
 from course_lib.classroom import explore, next_token_bars, widgets
-from course_lib.evaluation import cloze, filter_logits, next_token_distribution
-from course_lib.models import target_losses
+from course_lib.generation import cloze, filter_logits, next_token_distribution
+from course_lib.objectives import target_losses
 from course_lib.runtime import CourseError
 
 PROMPTS = {

@@ -14,7 +14,7 @@ import pytest
 from course_lib.classroom import COLORS, LiveCurve, explore, live, loss_curve, show, widgets
 from course_lib.classroom.cards import Card, box
 from course_lib.classroom.plots import bars, baseline, picture, use_style
-from course_lib.classroom.strips import token_strip
+from course_lib.classroom.token_display import token_strip
 
 
 @dataclass

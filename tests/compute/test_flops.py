@@ -6,13 +6,13 @@ unfused, as plain matrix products.
 pytest tests/compute/test_flops.py
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import word_tokenizer
+from tiny import tiny_recipe, word_tokenizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib.compute import (
@@ -30,7 +30,7 @@ from course_lib.compute import (
 from course_lib.models import FAMILIES, build, unfuse_attention
 from course_lib.objectives import OBJECTIVES, count_targets, make_objective, summed_loss
 from course_lib.runtime import generator
-from course_lib.training import Optimization, Recipe, fit
+from course_lib.training import Optimization, fit
 
 WIDTH, LAYERS, HEADS, LENGTH, BATCH = 32, 2, 4, 48, 32
 ALIAS = {"gpt3": "gpt2", "bloom": "gpt2"}
@@ -207,28 +207,10 @@ def test_cost_grows_with_everything_and_faster_than_length(kind, inputs, scored,
     assert training_flops(shape, one) == pytest.approx(3 * forward_flops(shape, one))
 
 
-@dataclass
-class Fields:
-    """The fields of a recipe, so that the formula needs no recipe class."""
-
-    family: str = "bert"
-    width: int = 64
-    layers: int = 2
-    heads: int = 2
-    vocab_size: int = 1024
-    length: int = 64
-    positions: int | None = None
-    objective: str = "auto"
-    rate: float | None = None
-    batch: int = 32
-    steps: int = 500
-
-
 def test_a_recipe_costs_its_steps():
     shape = Shape(family="bert", width=64, layers=2, heads=2, vocab_size=1024)
-    assert recipe_flops(Fields()) == 500 * step_flops(shape, 64, 32)
-    assert recipe_flops(Fields(rate=0.4)) == 500 * step_flops(shape, 64, 32, rate=0.4)
-    recipe = Recipe(name="x", family="bert")
-    assert recipe_flops(recipe) == recipe_flops(Fields())
+    recipe = tiny_recipe("bert", vocab_size=1024, width=64, steps=500, batch=32, length=64)
+    assert recipe_flops(recipe) == 500 * step_flops(shape, 64, 32)
+    assert recipe_flops(recipe.replace(rate=0.4)) == 500 * step_flops(shape, 64, 32, rate=0.4)
     assert recipe_flops(recipe.replace(objective="masked-static")) == recipe_flops(recipe)
     assert recipe_flops(recipe.replace(steps=1000)) == 2 * recipe_flops(recipe)

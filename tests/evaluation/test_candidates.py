@@ -11,11 +11,11 @@ from course_lib.corpora.world.tasks import cloze as gaps
 from course_lib.evaluation import (
     candidate_log_probs,
     candidates,
-    cloze,
     document_losses,
     sequence_log_prob,
 )
-from course_lib.models.likelihood import target_losses
+from course_lib.generation import cloze
+from course_lib.objectives.loss import target_losses
 from course_lib.runtime import CourseError
 
 TEXTS = [

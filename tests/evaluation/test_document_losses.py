@@ -19,7 +19,7 @@ from course_lib.evaluation import (
     pseudo_document_losses,
     token_losses,
 )
-from course_lib.evaluation.likelihood import _pad, _windows
+from course_lib.evaluation.likelihood.losses import _pad, _windows
 from course_lib.runtime import CourseError
 
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from course_lib.evaluation import metrics
+from course_lib.evaluation.metrics import text as metrics
 from course_lib.runtime import cache_path
 
 PREDICTIONS = ["The cat sat on the mat.", "A dog ran.", "Yes"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from course_lib.evaluation import bleu, exact_match, rouge, sentence_bleu, token_f1
-from course_lib.evaluation.metrics import ROUGE_TYPES
+from course_lib.evaluation.metrics.text import ROUGE_TYPES
 
 METRICS = [bleu, rouge, exact_match, token_f1]
 WORD = st.sampled_from(["the", "a", "cat", "dog", "sat", "mat", "On", "1,200", "it's", "Alder"])

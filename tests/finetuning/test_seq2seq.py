@@ -8,12 +8,13 @@ import torch
 from datasets import Dataset
 from tiny import WORDS, closing_tokenizer, documents, tiny_model, word_tokenizer
 
-from course_lib.corpora import World, load, train_tokenizer
+from course_lib.corpora import World, encode_pairs, load, train_tokenizer
+from course_lib.corpora.pairs import without_padding
 from course_lib.corpora.world import translation
-from course_lib.evaluation import encode_pairs, generate_targets, teacher_forcing
-from course_lib.evaluation.pairs import without_padding
+from course_lib.evaluation import teacher_forcing
 from course_lib.finetuning import fine_tune_seq2seq
-from course_lib.models.likelihood import loss_sum
+from course_lib.generation import generate_targets
+from course_lib.objectives.loss import loss_sum
 from course_lib.runtime import CourseError
 from course_lib.training import Optimization
 

@@ -21,7 +21,8 @@ REVISIONS = {name: entry["revision"] for kind in PINNED.values() for name, entry
 MODELS, DATA = list(PINNED["models"]), list(PINNED["data"])
 BEGIN = f"""
     from course_lib.classroom import begin
-    from course_lib.classroom.hub import published_model, published_rows
+    from course_lib.corpora.pinned import published_rows
+    from course_lib.models.pinned import published_model
     from course_lib.runtime import CourseError
 
     course = begin("01_masked_language_modeling", budget="smoke", track="hub")
@@ -187,7 +188,8 @@ def test_without_a_network_it_says_so(client):
 
 
 def test_a_name_that_is_not_pinned_is_refused():
-    from course_lib.classroom.hub import published_model, published_rows
+    from course_lib.corpora.pinned import published_rows
+    from course_lib.models.pinned import published_model
     from course_lib.runtime import CourseError
 
     with pytest.raises(CourseError, match=r"'bert-large' is not pinned .* bert-base-uncased"):

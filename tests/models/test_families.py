@@ -11,8 +11,9 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
-from course_lib.models import FAMILIES, build, loss_sum
-from course_lib.models.likelihood import kind_of
+from course_lib.models import FAMILIES, build
+from course_lib.objectives import loss_sum
+from course_lib.objectives.loss import kind_of
 
 SHAPE = {"width": 16, "layers": 2, "heads": 2, "length": 12}
 

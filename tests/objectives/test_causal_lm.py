@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from tiny import packed_rows, tiny_model, word_tokenizer
 
-from course_lib.models import summed_loss
-from course_lib.objectives import CausalLM
+from course_lib.objectives import CausalLM, summed_loss
 from course_lib.runtime import generator
 
 ROWS = packed_rows("gpt2", 4, 24, "causal")

@@ -9,8 +9,14 @@ import pytest
 import torch
 from tiny import FAMILY_OF, packed_rows, tiny_model, word_tokenizer
 
-from course_lib.models import count_targets, summed_loss
-from course_lib.objectives import OBJECTIVES, CausalLM, MaskedLM, make_objective
+from course_lib.objectives import (
+    OBJECTIVES,
+    CausalLM,
+    MaskedLM,
+    count_targets,
+    make_objective,
+    summed_loss,
+)
 from course_lib.runtime import generator
 
 

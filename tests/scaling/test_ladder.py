@@ -5,15 +5,16 @@ pytest tests/scaling/test_ladder.py
 
 import pytest
 from joblib import parallel_config
+from tiny import tiny_recipe
 
 from course_lib.corpora import World
 from course_lib.runtime import CourseError
 from course_lib.scaling import ladder, ladder_table
-from course_lib.training import Recipe, Record, Run, records, train
+from course_lib.training import Record, Run, train
 
-TINY = Recipe(
+TINY = tiny_recipe(
+    "gpt2",
     name="rung",
-    family="gpt2",
     corpus="world-finance-small",
     documents=40,
     vocab_size=400,
@@ -76,7 +77,7 @@ def test_what_is_trained_is_not_trained_again(monkeypatch):
 
 def test_a_failure_is_named_and_the_others_stay(monkeypatch):
     def fragile(recipe):
-        if recipe.width == 4:
+        if recipe.model.width == 4:
             raise FloatingPointError("too steep")
         return train(recipe)
 
@@ -92,7 +93,7 @@ def test_the_dearest_run_starts_first(monkeypatch):
     started = []
     monkeypatch.setattr(records, "train", lambda recipe: started.append(recipe) or train(recipe))
     ladder(RUNGS[::-1], measure, jobs=1)
-    costs = [recipe.width * recipe.steps for recipe in started]
+    costs = [recipe.model.width * recipe.optimization.steps for recipe in started]
     assert costs == sorted(costs, reverse=True)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import packed_rows, word_tokenizer
+from tiny import packed_rows, tiny_recipe, word_tokenizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import bench
@@ -19,8 +19,7 @@ from bench import Clock, Measure, alternate, compare, corruption_cost, throughpu
 from plain_gpt import PlainGPT, plain_loss
 from reference_loops import LOOPS, bare_loop, trainer
 
-from course_lib.models import summed_loss
-from course_lib.objectives import make_objective
+from course_lib.objectives import make_objective, summed_loss
 from course_lib.training import Recipe, fit, fresh_model
 from course_lib.training.data import Batches, Prepared
 
@@ -37,9 +36,9 @@ def tiny(family: str, objective: str) -> tuple[Recipe, Prepared]:
     """What `tiny_recipe` and `prepare` give, with words for text and six steps."""
     sizes = {"width": 16, "layers": 2, "heads": 2, "length": LENGTH, "batch": 4}
     run = {"steps": 6, "warmup": 2, "log_every": 2, "precision": "no"}
-    recipe = Recipe(name="tiny", family=family, **sizes, **run)
+    recipe = tiny_recipe(family, **sizes, **run)
     tokenizer, rows = word_tokenizer(family), packed_rows(family, 40, LENGTH, "bench")
-    batches = Batches(rows, make_objective(objective, tokenizer), recipe.batch, recipe.seed)
+    batches = Batches([rows], make_objective(objective, tokenizer), 4, recipe.seed)
     return recipe, Prepared(tokenizer, batches, [])
 
 

@@ -10,7 +10,20 @@ import time
 import pytest
 
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "matplotlib", "pandas", "sklearn")
-FOLDERS = ("runtime", "corpora", "objectives", "models", "training", "evaluation", "classroom")
+FOLDERS = (
+    "runtime",
+    "compute",
+    "corpora",
+    "objectives",
+    "models",
+    "training",
+    "generation",
+    "evaluation",
+    "finetuning",
+    "scaling",
+    "studies",
+    "classroom",
+)
 
 
 def best_seconds(code: str, repeats: int = 5) -> float:

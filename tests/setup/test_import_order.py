@@ -18,8 +18,10 @@ LAYERS = [
     ["objectives"],
     ["models"],
     ["training"],
+    ["generation"],
     ["evaluation"],
     ["finetuning", "scaling"],
+    ["studies"],
     ["classroom"],
 ]
 RANK = {folder: rank for rank, folders in enumerate(LAYERS) for folder in folders}

@@ -16,7 +16,7 @@ def noted(blocks, generator):
 
 
 def numbered(rows, batch, seed=0):
-    return Batches(torch.arange(rows)[:, None], noted, batch, seed)
+    return Batches([torch.arange(rows)[:, None]], noted, batch, seed)
 
 
 @settings(deadline=None, max_examples=60)

@@ -5,16 +5,23 @@ Run with: python -m pytest tests/training/test_checkpoints.py
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from small_runs import batches, model_for, small, trained
 
 from course_lib.runtime import CourseError
-from course_lib.training import CheckpointError, fit
+from course_lib.runtime.folders import DamagedFolderError, verify_folder
 from course_lib.training import checkpoint as module
-from course_lib.training.checkpoint import checkpoints, load_newest, save_checkpoint, verify
+from course_lib.training import fit
+from course_lib.training.checkpoint import (
+    checkpoints,
+    load_newest,
+    save_checkpoint,
+)
 from course_lib.training.optimizer import make_optimizers
 
 FILES = ["manifest.json", "model.safetensors", "optimizer.safetensors", "state.json"]
@@ -24,7 +31,7 @@ FILES = ["manifest.json", "model.safetensors", "optimizer.safetensors", "state.j
 def parts():
     """A model and its optimizers after two steps."""
     model = model_for("causal", dropout=0.0)
-    fit(model, batches("causal"), small(steps=2, checkpoint_every=0))
+    fit(model, batches("causal"), small(steps=2, checkpoint_every=None))
     optimizers = make_optimizers(model, small())
     model(input_ids=torch.tensor([[3, 4]]), labels=torch.tensor([[3, 4]])).loss.backward()
     for optimizer in optimizers:
@@ -52,7 +59,7 @@ def test_the_files_hold_nothing_to_unpickle_and_tied_weights_once(parts, tmp_pat
     assert sorted(file.name for file in saved.iterdir()) == FILES
     parameters = sum(p.numel() for p in parts[0].parameters())
     assert (saved / "model.safetensors").stat().st_size < 4 * parameters + 10_000
-    verify(saved)
+    verify_folder(saved)
 
 
 def test_only_the_last_two_are_kept_and_saving_a_step_again_replaces_it(parts, tmp_path):
@@ -72,8 +79,10 @@ def test_verify_names_checkpoint_and_file(parts, tmp_path):
     manifest = json.loads((saved / "manifest.json").read_text())
     manifest["state.json"]["sha256"] = "0" * 64
     (saved / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(CheckpointError, match=r"step-00000001: state\.json was altered"):
-        verify(saved)
+    with pytest.raises(
+        DamagedFolderError, match=r"step-00000001: state\.json and manifest\.json disagree"
+    ):
+        verify_folder(saved)
 
 
 def full_disk(*_arguments, **_options):
@@ -87,7 +96,7 @@ def test_a_full_disk_is_one_error_and_leaves_the_checkpoints_before(where, tmp_p
 
     def fill_the_disk(entry):
         if entry["step"] == 3:
-            owner = {"save_file": module, "fsync": module.os}.get(where, Path)
+            owner = {"save_file": module, "fsync": os}.get(where, Path)
             monkeypatch.setattr(owner, where, full_disk)
 
     with pytest.raises(CourseError, match=r"step-00000003.*No space left.*free some space") as seen:
@@ -103,13 +112,13 @@ def test_a_full_disk_is_one_error_and_leaves_the_checkpoints_before(where, tmp_p
     assert "COURSE_CACHE" in str(seen.value)
     assert [c.name for c in sorted(folder.iterdir())] == ["step-00000001", "step-00000002"]
     for kept in checkpoints(folder):
-        verify(kept)
+        verify_folder(kept)
     assert trained("masked", folder=folder, **changes)[1] == trained("masked")[1]
 
 
 def test_safetensors_reports_a_full_disk_in_its_own_way(parts, tmp_path, monkeypatch):
     def full(*_):
-        raise module.SafetensorError("I/O error: No space left on device (os error 28)")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(module, "save_file", full)
     with pytest.raises(CourseError, match="free some space"):
@@ -118,5 +127,5 @@ def test_safetensors_reports_a_full_disk_in_its_own_way(parts, tmp_path, monkeyp
 
 def test_a_folder_that_cannot_be_is_one_error(parts, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CourseError, match="a folder you can write"):
+    with pytest.raises(CourseError, match="a folder that you can write"):
         save_checkpoint(tmp_path / "file" / "run", 1, *parts, {})

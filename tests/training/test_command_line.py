@@ -24,7 +24,11 @@ def test_train_saves_a_run_with_the_changed_fields(tmp_path, capsys):
     recipe = str(data_path("recipes", "gpt2-world.toml"))
     assert main(["train", recipe, *SET, "--folder", str(folder)]) == 0
     run = Run.load(folder)
-    assert (run.recipe.steps, run.recipe.width, run.recipe.corpus) == (2, 16, "world")
+    assert (run.recipe.optimization.steps, run.recipe.model.width, run.recipe.data.corpus) == (
+        2,
+        16,
+        "world",
+    )
     assert "validation loss" in capsys.readouterr().out
 
 
@@ -32,7 +36,7 @@ def test_train_saves_a_run_with_the_changed_fields(tmp_path, capsys):
     ("arguments", "words"),
     [
         (["train", "nowhere.toml"], "No recipe at nowhere.toml"),
-        (["train", str(RECIPES[0]), "--set", "stepz=3"], "Unknown recipe field stepz"),
+        (["train", str(RECIPES[0]), "--set", "stepz=3"], "did you mean optimization.steps?"),
         (["train", str(RECIPES[0]), "--set", "steps"], "FIELD=VALUE"),
         (["train", str(RECIPES[0]), "--set", "steps=0"], "at least 1"),
         (["runs", "no-such-study"], "No study no-such-study"),

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from small_runs import batches, model_for, small, trained
 from torch import nn
 
-from course_lib.models import count_targets, summed_loss
-from course_lib.objectives import OBJECTIVES
+from course_lib.objectives import OBJECTIVES, count_targets, summed_loss
 from course_lib.runtime import CourseError
 from course_lib.training import NonFiniteLossError, fit
 from course_lib.training.checkpoint import checkpoints
@@ -26,7 +25,7 @@ def weights_of(model):
 def weights_after(objective, loss=summed_loss, **changes):
     """fp64 weights without dropout, so that only the order of additions is left to differ."""
     model = model_for(objective, dropout=0.0).double()
-    fit(model, batches(objective), small(checkpoint_every=0, **changes), loss=loss)
+    fit(model, batches(objective), small(checkpoint_every=None, **changes), loss=loss)
     return weights_of(model)
 
 
@@ -93,7 +92,7 @@ def test_the_history_weighs_steps_by_targets_and_has_an_entry_when_due():
         seen.append((float(loss.detach()), count_targets(model, part)))
         return loss
 
-    history = fit(model, batches("masked"), small(log_every=3, checkpoint_every=0), loss=noting)
+    history = fit(model, batches("masked"), small(log_every=3, checkpoint_every=None), loss=noting)
     assert [entry["step"] for entry in history] == [3, 6, 8]
     for entry, steps in zip(history, (seen[:3], seen[3:6], seen[6:]), strict=True):
         total, targets = (sum(values) for values in zip(*steps, strict=True))
@@ -112,7 +111,7 @@ def test_evaluation_is_in_the_history_when_asked_and_always_at_the_end():
         return 1.5
 
     history = fit(
-        model, batches("masked"), small(evaluate_every=5, checkpoint_every=0), evaluate=evaluate
+        model, batches("masked"), small(evaluate_every=5, checkpoint_every=None), evaluate=evaluate
     )
     at = {entry["step"]: entry.get("validation_loss") for entry in history}
     assert at == {3: None, 5: 1.5, 6: None, 8: 1.5}
@@ -219,7 +218,7 @@ def test_another_precision_may_follow_in_the_same_session():
 
 def test_mixed_precision_leaves_the_model_as_it_was():
     model = model_for("causal", dropout=0.0)
-    fit(model, batches("causal"), small(precision="bf16", steps=2, checkpoint_every=0))
+    fit(model, batches("causal"), small(precision="bf16", steps=2, checkpoint_every=None))
     same = model_for("causal", dropout=0.0)
     same.load_state_dict(model.state_dict())
     ids = batches("causal")(0)["input_ids"]
@@ -230,7 +229,8 @@ def test_mixed_precision_leaves_the_model_as_it_was():
 
 def test_bf16_trains_close_to_fp32():
     exact, rough = (
-        trained("causal", precision=p, dropout=0.0, checkpoint_every=0)[1] for p in ("no", "bf16")
+        trained("causal", precision=p, dropout=0.0, checkpoint_every=None)[1]
+        for p in ("no", "bf16")
     )
     assert exact != rough, "bf16 was not used"
     assert rough[-1]["loss"] == pytest.approx(exact[-1]["loss"], rel=0.02)
@@ -248,7 +248,7 @@ def test_a_classifier_can_be_trained_with_its_own_loss_and_count():
     history = fit(
         model,
         lambda step: batch,
-        small(steps=100, learning_rate=0.05, checkpoint_every=0),
+        small(steps=100, learning_rate=0.05, checkpoint_every=None),
         loss=loss,
         count=lambda model, part: len(part["labels"]),
     )

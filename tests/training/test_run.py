@@ -12,18 +12,19 @@ import pytest
 import torch
 import transformers
 from small_runs import LENGTH
-from tiny import packed_rows, tiny_model, word_tokenizer
+from tiny import packed_rows, tiny_model, tiny_recipe, word_tokenizer
 
 from course_lib.runtime import CourseError
-from course_lib.training import Recipe, Run
-from course_lib.training.run import code_digest, digest_of
+from course_lib.runtime.digest import digest_of
+from course_lib.training import Run
+from course_lib.training.run import code_digest
 
 HISTORY = [{"step": 1, "loss": 2.5, "validation_loss": 2.25}]
 
 
 def run_of(family):
     shape = {"width": 16, "layers": 1, "heads": 2, "length": LENGTH}
-    recipe = Recipe(name="small", family=family, vocab_size=45, **shape)
+    recipe = tiny_recipe(family, vocab_size=45, **shape)
     tokenizer = word_tokenizer(family)
     return Run(tiny_model(family).eval(), tokenizer, recipe, HISTORY, {"code": "abc"})
 
@@ -126,7 +127,7 @@ def test_a_full_disk_is_one_error_and_the_run_before_stays(tmp_path, monkeypatch
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
     Run.load(place)
     (tmp_path / "file").write_text("")
-    with pytest.raises(CourseError, match="a folder you can write"):
+    with pytest.raises(CourseError, match="a folder that you can write"):
         run.save(tmp_path / "file" / "run")
 
 

@@ -1,0 +1,1 @@
+"""Scores of written text and of labels against what is right."""

@@ -1,0 +1,159 @@
+"""How surprised a model is by its targets, in nats.
+
+A batch is a dict of LongTensors that a `transformers` model takes: `input_ids` [batch, positions],
+`labels` with -100 wherever there is no target, and `attention_mask` where there is padding. What
+`labels` means depends on the kind of model, and mixing the kinds up trains a model on nonsense
+without an error:
+
+- masked (BERT, RoBERTa): the label at position t is the token hidden at t. Nothing is shifted.
+- causal (GPT-2, BLOOM): labels equal the input, and the output at t - 1 predicts the label at t.
+  The shift happens here, once; a collator that shifts too would ask for the token after the next.
+- seq2seq (T5, BART): labels are the decoder's target. The decoder reads the same tokens one
+  place to the right, behind a start token, so output t predicts label t.
+
+The loss is taken here and not inside the model, so that a sum over targets stays a sum: averages
+of averages weigh a batch with few targets as much as one with many.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.corpora import NO_TARGET
+from course_lib.runtime.errors import CourseError
+
+Kind = Literal["masked", "causal", "seq2seq"]
+Batch = Mapping[str, Tensor]
+
+_HEADS = {"BertForMaskedLM": "cls", "RobertaForMaskedLM": "lm_head"}
+
+
+def summed_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Summed negative log likelihood of a batch's targets, in nats: a scalar with its gradient.
+
+    In fp32, whatever the precision of the logits; 0 where a batch has no target.
+    """
+    logits, targets = _logits_and_targets(model, batch)
+    return F.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="sum")
+
+
+def count_targets(model: nn.Module, batch: Batch) -> int:
+    """The number of targets in a batch: what `summed_loss` sums over.
+
+    Count on the CPU, before the batch moves: on a GPU this waits until the device has caught up.
+    """
+    return int(_has_target(model, batch["labels"]).sum())
+
+
+def loss_sum(model: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+    """`summed_loss` and `count_targets` together; their ratio is the loss per target."""
+    return summed_loss(model, batch), count_targets(model, batch)
+
+
+def target_losses(model: nn.Module, batch: Batch) -> Tensor:
+    """Negative log likelihood of each target, in nats, as a tensor [batch, positions].
+
+    Column t belongs to `labels[:, t]`, for every kind of model. Where there is no target the
+    value is nan, so that a mean which forgets to leave those places out shows it; use `nansum`
+    and `nanmean`. In a causal model column 0 is always nan: nothing comes before the first token.
+    """
+    logits, targets = _logits_and_targets(model, batch)
+    losses = F.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="none")
+    places = losses.new_full(batch["labels"].shape, torch.nan)
+    found = losses[targets != NO_TARGET]
+    return places.masked_scatter(_has_target(model, batch["labels"]), found)
+
+
+def kind_of(model: nn.Module) -> Kind:
+    """Which of the three kinds a `transformers` model is, also inside a wrapper.
+
+    Raises:
+        CourseError: the model is none of them, a classifier for example.
+    """
+    bare = _unwrap(model)
+    name = type(bare).__name__
+    if name.endswith("ForMaskedLM"):
+        return "masked"
+    if bare.config.is_encoder_decoder and name.endswith("ForConditionalGeneration"):
+        return "seq2seq"
+    if name.endswith(("ForCausalLM", "LMHeadModel")):
+        return "causal"
+    raise CourseError(
+        f"{name} is not a language model: use a ...ForMaskedLM, ...ForCausalLM, ...LMHeadModel "
+        "or ...ForConditionalGeneration class."
+    )
+
+
+def _has_target(model: nn.Module, labels: Tensor) -> Tensor:
+    """Where `labels` [batch, positions] hold something this model is asked for."""
+    wanted = labels != NO_TARGET
+    if kind_of(model) == "causal":
+        wanted[:, 0] = False
+    return wanted
+
+
+def _logits_and_targets(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """fp32 logits [rows, vocabulary] and, row for row, their targets [rows], in reading order."""
+    inputs = {key: value for key, value in batch.items() if key != "labels"}
+    targets = batch["labels"]
+    kind = kind_of(model)
+    if kind == "masked":
+        return _masked_logits_and_targets(model, inputs, targets)
+    if kind == "causal":
+        # Moving the labels and not slicing the logits saves a copy of the largest tensor there is.
+        targets = F.pad(targets[:, 1:], (0, 1), value=NO_TARGET)
+    elif "decoder_input_ids" not in inputs:
+        inputs["decoder_input_ids"] = _unwrap(model).prepare_decoder_input_ids_from_labels(targets)
+    logits = model(**inputs, use_cache=False).logits
+    return logits.flatten(0, 1).float(), targets.flatten()
+
+
+def _masked_logits_and_targets(
+    model: nn.Module, inputs: Batch, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same for a masked model, whose vocabulary layer sees the targets' positions alone.
+
+    Five positions in six have no target, and a small model spends most of its time in that layer,
+    so this doubles its speed. BERT's own code gathers the masked positions in the same place.
+    """
+    places = (labels != NO_TARGET).flatten().nonzero().squeeze(1)
+    with _head_sees_only(model, places):
+        logits = model(**inputs, use_cache=False).logits
+    if logits.dim() == 3:
+        logits = logits.flatten(0, 1)[places]
+    return logits.float(), labels.flatten()[places]
+
+
+@contextmanager
+def _head_sees_only(model: nn.Module, places: Tensor) -> Iterator[None]:
+    """Within, BERT's or RoBERTa's head gets hidden states [places, width] for [batch, t, width].
+
+    A compiled model is left as it is: its graph would be made again for each number of places.
+    """
+    bare = _unwrap(model)
+    head = getattr(bare, _HEADS.get(type(bare).__name__, ""), None)
+    compiled = any(hasattr(m, "_orig_mod") or m._compiled_call_impl for m in (model, bare))
+    if head is None or compiled:
+        yield
+        return
+    hook = head.register_forward_pre_hook(lambda _, args: (args[0].flatten(0, 1)[places],))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _unwrap(model: nn.Module) -> nn.Module:
+    """The `transformers` model inside an adapter, `torch.compile` or data parallelism."""
+    while True:
+        if hasattr(model, "get_base_model"):
+            inner = model.get_base_model()
+        else:
+            inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
+        if inner is None:
+            return model
+        model = inner

@@ -1,0 +1,134 @@
+"""Folders of files that are either whole or refused.
+
+A folder is written under a temporary name, gets a manifest with the size and SHA-256 of each file,
+is flushed to the disk, and then renamed: what bears the name is whole. Whoever reads it compares it
+with its manifest first.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from course_lib.runtime.errors import CourseError
+
+MANIFEST = "manifest.json"
+
+
+class DamagedFolderError(CourseError):
+    """A folder that is not what its manifest says."""
+
+
+@contextmanager
+def whole_folder(final: Path) -> Iterator[Path]:
+    """Give a temporary folder to write into; afterwards it stands, whole, in the place of `final`.
+
+    An error within leaves `final` as it was. What processes that died have left beside it is
+    removed.
+
+    Raises:
+        CourseError: the folder cannot be written, or the disk is full.
+    """
+    partial = final.with_name(f".{final.name}-partial-{socket.gethostname()}-{os.getpid()}")
+    try:
+        _sweep(final.parent)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        manifest = {path.relative_to(partial).as_posix(): _fingerprint(path) for path in files}
+        written = partial / MANIFEST
+        written.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        for path in [*files, written, partial]:
+            _flush(path)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        _flush(final.parent)
+    except (OSError, SafetensorError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise CourseError(
+            f"Could not write {final} ({cause}): free some space, or choose a "
+            "folder that you can write (COURSE_CACHE says where the course keeps its own)."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def verify_folder(folder: Path) -> None:
+    """Compare a folder with its manifest.
+
+    Raises:
+        DamagedFolderError: names the folder, the file, and what is wrong with it.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DamagedFolderError(f"{folder} has no readable {MANIFEST}.") from error
+    for name, (size, digest) in expected.items():
+        file = folder / name
+        if not file.is_file():
+            raise DamagedFolderError(f"{folder}: {name} is missing.")
+        if file.stat().st_size != size:
+            raise DamagedFolderError(
+                f"{folder}: {name} has {file.stat().st_size} bytes, not the {size} of {MANIFEST}."
+            )
+        if _fingerprint(file)["sha256"] != digest:
+            raise DamagedFolderError(f"{folder}: {name} and {MANIFEST} disagree; one was altered.")
+
+
+def require_writable(folder: Path) -> None:
+    """Find out before hours of work whether a folder can be written at their end.
+
+    Raises:
+        CourseError: it cannot.
+    """
+    there = folder
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise CourseError(f"{folder} cannot be written: choose a folder that you can write.")
+
+
+def _fingerprint(file: Path) -> dict[str, Any]:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"bytes": file.stat().st_size, "sha256": digest}
+
+
+def _flush(path: Path) -> None:
+    """To the disk. Some file systems (network drives, FUSE) cannot do that for a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if path.is_dir():
+            with suppress(OSError):
+                os.fsync(descriptor)
+        else:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what processes of this machine have left half-written and died."""
+    for partial in parent.glob(f".*-partial-{socket.gethostname()}-*"):
+        process = partial.name.rpartition("-")[2]
+        if process.isdigit() and not _alive(int(process)):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

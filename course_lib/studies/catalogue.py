@@ -1,0 +1,13 @@
+"""All studies and base models, by name: what `make runs` makes."""
+
+from course_lib.studies import causal, ladder, masked, objectives, spans
+
+MODULES = (masked, causal, spans, objectives, ladder)
+STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
+
+# The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.
+BASES = {
+    "bert-world": masked.MASKED_WORLD,
+    "gpt2-world": causal.CAUSAL_WORLD_LONG,
+    "bart-world": spans.INFILLING_WORLD,
+}

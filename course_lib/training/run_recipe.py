@@ -1,0 +1,132 @@
+"""`train(recipe)`: a recipe in, a run out, the second time at once."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from course_lib.models import evaluation_mode
+from course_lib.objectives.labels import count_labels, label_loss
+from course_lib.objectives.loss import count_targets, summed_loss
+from course_lib.runtime import (
+    cache_path,
+    choose_device,
+    choose_precision,
+    describe_machine,
+    processes,
+)
+from course_lib.runtime.errors import CourseError
+from course_lib.runtime.folders import require_writable
+from course_lib.training.checkpoint import differences
+from course_lib.training.data import Prepared, prepare, tokenizer_of
+from course_lib.training.loop import fit
+from course_lib.training.recipe import HEADED, Recipe
+from course_lib.training.run import ABOUT, Run, code_digest, refuse_foreign
+from course_lib.training.start import load_start, model_to_train, start_digest
+
+
+def train(
+    recipe: Recipe,
+    *,
+    folder: str | Path | None = None,
+    callback: Callable[[dict[str, float]], None] | None = None,
+) -> Run:
+    """Train what the recipe says, or load it if this recipe and code have been trained before.
+
+    A run that was interrupted goes on from its last checkpoint. `folder` is where the run lies
+    (by default in the cache, named by recipe and code); `callback` gets each entry of the
+    history, also of a run that is only loaded, so a live curve is drawn either way.
+
+    Raises:
+        CourseError: missing text or model, an unwritable folder or one with another run in it, a
+            loss that is not finite.
+        KeyboardInterrupt: after Ctrl-C; the message says where the run was saved.
+    """
+    place = Path(folder).expanduser().resolve() if folder else run_folder(recipe)
+    if (place / ABOUT).is_file():
+        return _load(place, recipe, callback)
+    refuse_foreign(place)
+    require_writable(place.parent)
+
+    started = time.perf_counter()
+    start = load_start(recipe)
+    if start:
+        prepared = prepare(recipe, start.tokenizer, start.objective, start.kind)
+    else:
+        prepared = prepare(recipe, tokenizer_of(recipe))
+    headed = (start.objective if start else recipe.objective_name) in HEADED
+    labels = prepared.train.rows.labels if headed else None
+    model = model_to_train(recipe, prepared.tokenizer, start, labels)
+    loss, count = (label_loss, count_labels) if headed else (summed_loss, count_targets)
+    checkpoints = place.with_name(f"{place.name}-checkpoints")
+    history = fit(
+        model,
+        prepared.train,
+        recipe.optimization,
+        folder=checkpoints,
+        evaluate=lambda m: validation_loss(m, prepared, loss, count),
+        loss=loss,
+        count=count,
+        callback=callback,
+        identity=_identity(recipe),
+    )
+    info = describe_machine() | {
+        "precision": _precision(recipe),
+        "processes": processes.world_size(),
+        "code": code_digest(),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    run = Run(model.eval(), prepared.tokenizer, recipe, history, info)
+    if processes.is_main():
+        run.save(place)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    processes.wait_for_all()
+    return run
+
+
+def run_folder(recipe: Recipe) -> Path:
+    """Where `train` keeps the run of a recipe."""
+    name = "-".join(filter(None, (recipe.digest(), start_digest(recipe), code_digest())))
+    return cache_path("runs", f"{recipe.name}-{name}")
+
+
+def validation_loss(
+    model: nn.Module,
+    prepared: Prepared,
+    loss: Callable = summed_loss,
+    count: Callable = count_targets,
+) -> float:
+    """Mean loss per target on the held-out batches, in nats, in fp32."""
+    total, targets = 0.0, 0
+    with evaluation_mode(model) as device:
+        for batch in prepared.validation:
+            here = {key: value.to(device) for key, value in batch.items()}
+            total, targets = total + float(loss(model, here)), targets + count(model, batch)
+    return total / targets
+
+
+def _load(place: Path, recipe: Recipe, callback: Callable | None) -> Run:
+    run = Run.load(place)
+    if run.recipe.digest() != recipe.digest():
+        what = "; ".join(differences(run.recipe.to_dict(), recipe.to_dict())[:4])
+        raise CourseError(
+            f"{place} holds another run ({what}): choose another folder, or delete it."
+        )
+    for entry in run.history if callback and processes.is_main() else ():
+        callback(entry)
+    return run
+
+
+def _identity(recipe: Recipe) -> dict:
+    """What a checkpoint must be of, to be gone on from."""
+    fields = recipe.to_dict()
+    fields.pop("name")
+    fields["optimization"].pop("checkpoint_every", None)
+    return fields | {"start_digest": start_digest(recipe)}
+
+
+def _precision(recipe: Recipe) -> str:
+    precision = choose_precision(choose_device(), recipe.optimization.precision)
+    return {"no": "fp32"}.get(precision, precision)
