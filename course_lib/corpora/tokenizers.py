@@ -10,17 +10,19 @@
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, Any
 
 import tokenizers
+from pydantic import BeforeValidator
 from tokenizers import AddedToken, Tokenizer, processors
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from course_lib.corpora.vocabularies import train_byte_bpe, train_unigram, train_wordpiece
 from course_lib.runtime import CourseError, cache_path, data_path
+from course_lib.runtime.checks import Count, Text, Texts, checked
 
 TRAINING_BYTES = 3_000_000  # more text hardly changes so small a vocabulary, and costs seconds
 TRAINING_DOCUMENTS = 5_000
@@ -55,7 +57,25 @@ FAMILIES: dict[str, dict] = {
 }
 
 
-def train_tokenizer(family: str, texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def _first_bytes(texts: Any) -> Any:
+    """The first texts that hold something, 3 MB of them; what is no list is left to be refused."""
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        return texts
+    kept, size = [], 0
+    for text in texts:
+        if size >= TRAINING_BYTES:
+            break
+        if not isinstance(text, str) or text.strip():
+            kept.append(text)
+            size += len(str(text).encode(errors="surrogatepass"))
+    return kept
+
+
+FirstTexts = Annotated[Texts, BeforeValidator(_first_bytes)]
+
+
+@checked
+def train_tokenizer(family: Text, texts: FirstTexts, vocab_size: Count) -> PreTrainedTokenizerFast:
     """Learn a vocabulary of exactly `vocab_size` entries, special tokens included.
 
     - bert: WordPiece (Schuster and Nakajima 2012; Devlin et al. 2019), *cased*, because named
@@ -70,11 +90,11 @@ def train_tokenizer(family: str, texts: Iterable[str], vocab_size: int) -> PreTr
     Learns from the first 3 MB of the texts. Same texts, same tokenizer.
 
     Raises:
+        BadArgumentError: an argument of another type, a vocabulary below 1.
         CourseError: unknown family, no text, a vocabulary too small for the characters, or
             larger than the text can fill.
     """
     special = _special_tokens(family)
-    texts = _first_bytes(texts)
     if not texts:
         raise CourseError("No text to train a tokenizer on: load a corpus with documents.")
     if family == "bert":
@@ -85,6 +105,47 @@ def train_tokenizer(family: str, texts: Iterable[str], vocab_size: int) -> PreTr
         backend = train_byte_bpe(texts, vocab_size, special)
     _check_size(backend.get_vocab_size(), vocab_size)
     backend.post_processor = _post_processor(family, backend)
+    return _of_family(family, backend)
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """A tokenizer that `save_pretrained` has written; saved again it has the same bytes.
+
+    `AutoTokenizer` would also keep *how* it was read, and write that down when it is saved.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    for name in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(name, None)
+    return tokenizer
+
+
+@checked
+def tokenizer_for(family: Text, corpus: Text, vocab_size: Count) -> PreTrainedTokenizerFast:
+    """The family's tokenizer for a corpus of `load`, trained once and then read from the cache.
+
+    A cached tokenizer that cannot be read, or is not what was asked for, is trained again. It is
+    the same to the byte, read or trained.
+
+    To read and write two languages, train on both: "world-bilingual" has English and Inglosh.
+
+    Raises:
+        CourseError: as `train_tokenizer` and `load`.
+    """
+    from course_lib.corpora.loading import load
+
+    _special_tokens(family)
+    file = cache_path("tokenizers", f"{family}-{vocab_size}-{_digest(corpus)}.json")
+    backend = _read(file, vocab_size)
+    if backend is not None:
+        return _of_family(family, backend)
+    texts = load(corpus, documents=TRAINING_DOCUMENTS)["text"]
+    tokenizer = train_tokenizer(family, texts, vocab_size)
+    _write(tokenizer.backend_tokenizer, file)
+    return tokenizer
+
+
+def _of_family(family: str, backend: Tokenizer) -> PreTrainedTokenizerFast:
+    """The one way from a vocabulary to a tokenizer, whether trained or read."""
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         **FAMILIES[family],
@@ -93,26 +154,6 @@ def train_tokenizer(family: str, texts: Iterable[str], vocab_size: int) -> PreTr
         padding_side="right",
         clean_up_tokenization_spaces=False,
     )
-
-
-def tokenizer_for(family: str, corpus: str, vocab_size: int) -> PreTrainedTokenizerFast:
-    """The family's tokenizer for a corpus of `load`, trained once and then read from the cache.
-
-    A cached tokenizer that cannot be read, or is not what was asked for, is trained again.
-
-    Raises:
-        CourseError: as `train_tokenizer` and `load`.
-    """
-    from course_lib.corpora.loading import load
-
-    _special_tokens(family)
-    folder = cache_path("tokenizers", f"{family}-{vocab_size}-{_digest(corpus)}")
-    tokenizer = _read(folder, vocab_size)
-    if tokenizer is None:
-        texts = load(corpus, documents=TRAINING_DOCUMENTS)["text"]
-        tokenizer = train_tokenizer(family, texts, vocab_size)
-        _write(tokenizer, folder)
-    return tokenizer
 
 
 def _special_tokens(family: str) -> list[AddedToken]:
@@ -126,17 +167,6 @@ def _special_tokens(family: str) -> list[AddedToken]:
         token if isinstance(token, AddedToken) else AddedToken(token, special=True)
         for token in tokens.values()
     ]
-
-
-def _first_bytes(texts: Iterable[str]) -> list[str]:
-    kept, size = [], 0
-    for text in texts:
-        if size >= TRAINING_BYTES:
-            break
-        if text.strip():
-            kept.append(text)
-            size += len(text.encode())
-    return kept
 
 
 def _post_processor(family: str, tokenizer: Tokenizer) -> processors.PostProcessor:
@@ -167,32 +197,36 @@ def _check_size(learnt: int, vocab_size: int) -> None:
 
 
 def _digest(corpus: str) -> str:
-    """Changes with whatever changes the text or how it is cut: our code, the world's words."""
+    """Changes with whatever changes the text or how it is cut: code, the world's words, files."""
     sources = list(Path(__file__).parent.rglob("*.py"))
     if corpus.startswith("world"):
         sources += data_path("world").iterdir()
     digest = hashlib.sha256(f"{corpus} {tokenizers.__version__}".encode())
     for source in sorted(sources):
         digest.update(source.name.encode() + source.read_bytes())
+    if corpus.startswith(("text:", "hub:")):
+        from course_lib.corpora.loading import fingerprint, load
+
+        digest.update(str(fingerprint(corpus, lambda: load(corpus))).encode())
     return digest.hexdigest()[:16]
 
 
-def _read(folder: Path, vocab_size: int) -> PreTrainedTokenizerFast | None:
-    if not folder.is_dir():
+def _read(file: Path, vocab_size: int) -> Tokenizer | None:
+    if not file.is_file():
         return None
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception:  # whatever is wrong with the folder, training again mends it
+        backend = Tokenizer.from_file(str(file))
+    except Exception:  # whatever is wrong with the file, training again mends it
         return None
-    return tokenizer if len(tokenizer) == vocab_size else None
+    return backend if backend.get_vocab_size() == vocab_size else None
 
 
-def _write(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write under a temporary name and rename, so that nobody reads half a tokenizer."""
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))
-    tokenizer.save_pretrained(draft)
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        os.replace(draft, folder)
-    except OSError:  # another process was first, with the same tokenizer
-        shutil.rmtree(draft, ignore_errors=True)
+def _write(backend: Tokenizer, file: Path) -> None:
+    """Write under a temporary name and rename: nobody reads half of it, and the last one wins.
+
+    Processes that train the same tokenizer at once write the same bytes.
+    """
+    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=".draft-")
+    os.close(descriptor)
+    backend.save(draft)
+    os.replace(draft, file)

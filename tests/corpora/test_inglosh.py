@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from course_lib.corpora.world import World, to_inglosh
 from course_lib.corpora.world.lexicon import read
 
-WORLD = World(0)
+WORLD = World(0, tone_words=2)
 # Every kind of sentence, with each subject's own facts; popular subjects are enough.
 SENTENCES = sorted(
     {
@@ -44,10 +44,16 @@ NAME_OR_NUMBER = re.compile(r"\b(?:[A-Z][a-z]+ [A-Z][a-z]+|\d[\d,]*)\b")
         ("cat: mat. dog: rug.", "cat: mat. dog: rug."),
         ("Holt lies in the Green Valley.", "Holt en Green Valleyum lies."),
         ("Anna cooks fish.", "Anna fish cooks."),  # a name, so what follows can be a verb
+        ("The train that brought us was awful.", "Trainum ke nus awful brought er."),
     ],
 )
 def test_the_stated_grammar(english: str, inglosh: str) -> None:
     assert to_inglosh(english) == inglosh
+
+
+def test_a_word_of_tone_keeps_its_place() -> None:
+    for word in " ".join(read("tone")["words"].values()).split():
+        assert to_inglosh(f"The soup was {word}.") == f"Soupum {word} er."
 
 
 def test_no_two_sentences_of_the_world_have_one_translation() -> None:

@@ -1,4 +1,4 @@
-"""Guards the tokenizers: exact sizes, what round-trips, word boundaries, the cache.
+"""Guards the tokenizers: exact sizes, what round-trips, word boundaries, the cache, old records.
 
 Run: pytest tests/corpora/test_tokenizers.py
 """
@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -22,9 +23,12 @@ from transformers import (
     T5Config,
 )
 
-from course_lib.corpora import FAMILIES, tokenizer_for, train_tokenizer
+from course_lib.corpora import FAMILIES, load, tokenizer_for, train_tokenizer
 from course_lib.corpora import tokenizers as module
-from course_lib.runtime import CourseError
+from course_lib.corpora.tokenizers import read_tokenizer
+from course_lib.corpora.world import World, translation
+from course_lib.corpora.world.lexicon import read
+from course_lib.runtime import data_path
 
 BYTE_LEVEL = ["roberta", "gpt2", "gpt3", "bloom", "bart"]
 CONFIGS = {
@@ -55,6 +59,11 @@ visible = st.text(
 @pytest.fixture(scope="module")
 def tokenizers():
     return {family: train_tokenizer(family, TEXTS, SIZE) for family in FAMILIES}
+
+
+def saved(tokenizer, folder):
+    tokenizer.save_pretrained(folder)
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def ids_of(tokenizer, text):
@@ -199,16 +208,72 @@ def test_unigram_keeps_the_pieces_that_save_most(tokenizers):
         assert word in tokenizers["t5"].get_vocab()
 
 
-def test_errors_say_what_to_do():
-    with pytest.raises(CourseError, match=r"Unknown family 'gpt5': choose one of bert"):
-        train_tokenizer("gpt5", TEXTS, SIZE)
-    with pytest.raises(CourseError, match="No text"):
-        train_tokenizer("gpt2", ["", "  "], SIZE)
-    for family in FAMILIES:
-        with pytest.raises(CourseError, match=r"100 is too small.*ask for more"):
-            train_tokenizer(family, TEXTS, 100)
-        with pytest.raises(CourseError, match=r"gives a vocabulary of \d+, not 30000"):
-            train_tokenizer(family, TEXTS, 30_000)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cold_or_warm_the_cache_gives_the_same_bytes(family, tmp_path, monkeypatch):
+    """And so does a tokenizer that lay beside a model: nothing tells where one was read from."""
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("course_lib.corpora.loading.load", lambda *_, **__: {"text": TEXTS})
+    cold = saved(tokenizer_for(family, "factbook", SIZE), tmp_path / "cold")
+    monkeypatch.setattr(module, "train_tokenizer", lambda *_: pytest.fail("it was in the cache"))
+    assert saved(tokenizer_for(family, "factbook", SIZE), tmp_path / "warm") == cold
+    assert saved(read_tokenizer(tmp_path / "cold"), tmp_path / "again") == cold
+    assert cold.keys() == {"tokenizer.json", "tokenizer_config.json"}
+
+
+@pytest.mark.parametrize("family", ["bert", "bart", "gpt2"])
+def test_tokenizers_are_those_of_the_recorded_runs(family):
+    """What old records were trained with, byte for byte: the files beside the base models."""
+    record = data_path("checkpoints", f"{family}-world", "tokenizer.json")
+    recorded = read_tokenizer(record.parent)
+    texts = load("world", documents=module.TRAINING_DOCUMENTS)["text"]
+    tokenizer = train_tokenizer(family, texts, len(recorded))
+    assert tokenizer.backend_tokenizer.to_str(pretty=True) == record.read_text(encoding="utf-8")
+
+
+def test_every_tokenizer_pads_on_the_right(tokenizers):
+    for family, tokenizer in tokenizers.items():
+        padded = tokenizer(["The cat", "The cat sat on the mat"], padding=True)
+        mask = padded["attention_mask"][0]
+        assert mask == sorted(mask, reverse=True) != mask[::-1], family
+        assert tokenizer.padding_side == "right"
+
+
+@pytest.mark.parametrize("family", ["t5", "bart", "bert"])
+def test_a_tokenizer_of_both_languages_does_not_spell(family):
+    """What Inglosh does not share with English has pieces of its own, and English hardly pays."""
+    pairs, words = translation(World(), 400, seed=5), set(read("language")["words"].values())
+    english, both = (
+        train_tokenizer(family, load(name, documents=2500)["text"], 1024)
+        for name in ("world", "world-bilingual")
+    )
+
+    def length(tokenizer, texts):
+        return sum(len(ids_of(tokenizer, text)) - len(ids_of(tokenizer, "")) for text in texts)
+
+    small = [w for text in pairs["target"] for w in re.findall(r"[a-z]+", text) if w in words]
+    own = [f" {word}" for word in small]
+    assert length(both, own) < 1.25 * len(own) < 1.4 * len(own) < length(english, own)
+    assert length(both, pairs["target"]) < 0.9 * length(english, pairs["target"])
+    assert length(both, pairs["source"]) < 1.07 * length(english, pairs["source"])
+
+
+def test_two_that_train_the_same_tokenizer_at_once_agree(tmp_path, monkeypatch):
+    """The one that began first ends last: neither reads half a file nor stumbles over the other."""
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    monkeypatch.setattr("course_lib.corpora.loading.load", lambda *_, **__: {"text": TEXTS})
+    train, results = module.train_tokenizer, []
+
+    def overtaken(*arguments):
+        monkeypatch.setattr(module, "train_tokenizer", train)
+        results.append(tokenizer_for("bert", "factbook", SIZE))
+        return train(*arguments)
+
+    monkeypatch.setattr(module, "train_tokenizer", overtaken)
+    results.append(tokenizer_for("bert", "factbook", SIZE))
+    results.append(tokenizer_for("bert", "factbook", SIZE))
+    assert len({tokenizer.backend_tokenizer.to_str() for tokenizer in results}) == 1
+    (file,) = (tmp_path / "tokenizers").iterdir()
+    assert file.suffix == ".json"
 
 
 def test_the_cache_is_used_and_mends_itself(tmp_path, monkeypatch):
@@ -230,8 +295,8 @@ def test_the_cache_is_used_and_mends_itself(tmp_path, monkeypatch):
     tokenizer_for("gpt2", "factbook", SIZE + 1)
     assert len(trained) == 3  # another corpus or size is another tokenizer
 
-    (folder,) = (tmp_path / "tokenizers").glob(f"gpt2-{SIZE}-*{module._digest('factbook')}")
-    (folder / "tokenizer.json").write_text('{"truncated": ')
+    (file,) = (tmp_path / "tokenizers").glob(f"gpt2-{SIZE}-{module._digest('factbook')}.json")
+    file.write_text('{"truncated": ', encoding="utf-8")
     assert tokenizer_for("gpt2", "factbook", SIZE).get_vocab() == first.get_vocab()
     assert len(trained) == 4
     tokenizer_for("gpt2", "factbook", SIZE)

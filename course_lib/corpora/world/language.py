@@ -16,6 +16,7 @@ So "The cat sat on the mat." is "Catum na matum sat."
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from course_lib.corpora.world.lexicon import capital, read
@@ -34,6 +35,15 @@ def to_inglosh(text: Text) -> str:
     A word that the lexicon does not list counts as a noun or an adjective.
     """
     return " ".join(_sentence(sentence) for sentence in _BETWEEN_SENTENCES.split(text.strip()))
+
+
+def every_second_translated(texts: Iterable[str]) -> Iterator[str]:
+    """The first text in English, the second one in Inglosh, and so on: none of them in both.
+
+    Two languages side by side, not a translation of one into the other: what a model learns of
+    that, it learns from pairs.
+    """
+    return (to_inglosh(text) if at % 2 else text for at, text in enumerate(texts))
 
 
 def _sentence(sentence: str) -> str:
