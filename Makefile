@@ -5,6 +5,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PINS := requirements.lock
 FLOOR := .venv-floor
+MODELS := requirements-models.txt
 LAB_ARGS ?=
 
 # Root may not start Jupyter without saying so, as in a container.
@@ -19,8 +20,8 @@ FRESH := cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && export COURSE_CA
 export COURSE_DATA_DIR ?= $(abspath $(wildcard ../shared/data))
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check test-floor lint unit test-notebooks test-book test-browser book \
-        notebooks runs bench gpu clean
+.PHONY: help lab test check test-floor lint unit test-notebooks test-book test-browser torture \
+        models book notebook notebooks runs bench gpu clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,10 +47,12 @@ lint: $(READY)
 
 unit: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile \
-	    -m "not gpu and not browser and not book $(SKIP)" tests
+	    -m "not gpu and not browser and not book and not torture $(SKIP)" tests
 
+# Two at a time, each with one thread, which beats one with two.
 test-notebooks: $(READY)
-	$(FRESH) COURSE_BUDGET=$(BUDGET) COURSE_QUIET=1 PYTHONHASHSEED=0 $(PY) -m pytest \
+	$(FRESH) COURSE_BUDGET=$(BUDGET) COURSE_QUIET=1 PYTHONHASHSEED=0 OMP_NUM_THREADS=1 \
+	    $(PY) -m pytest -n 2 --dist loadfile \
 	    --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks
 
 test-book: $(READY)
@@ -58,8 +61,19 @@ test-book: $(READY)
 test-browser: $(READY)
 	COURSE_BUDGET=cpu $(PY) -m pytest -m browser tests/browser
 
+torture: $(READY)  ## the property tests with many more cases (an hour or so)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m torture tests
+
+models: $(READY)  ## check the real models and sentences, and make anew what is missing or altered
+	$(PY) -m course_lib.models.setup
+
 book: $(READY)  ## build the book into jupyter_book/_build/html
 	$(PY) tools/build_book.py
+
+notebook: $(READY)  ## run one with other settings: N=06 BUDGET=gpu TRACK=hub OUT=06.ipynb
+	@[ -n "$(N)" ] || { echo "Say which notebook: make notebook N=06" >&2; exit 2; }
+	$(PY) -m course_lib notebook $(N) --budget $(BUDGET) $(if $(TRACK),--track $(TRACK)) \
+	    $(if $(OUT),--out $(OUT))
 
 notebooks: $(READY)  ## run the notebooks at the cpu budget and store their outputs
 	$(PY) tools/execute_notebooks.py
@@ -78,8 +92,8 @@ gpu: $(READY)  ## run the tests that need a CUDA device
 	    echo "make gpu: torch sees no CUDA device here, so no GPU test was run."; \
 	fi
 
-clean:  ## remove what was built, the virtual environments included
-	rm -rf $(VENV) $(FLOOR) jupyter_book/_build jupyter_book/_static/vendor .bench
+clean:  ## remove what was made here, the virtual environments and real models included
+	rm -rf $(VENV) $(FLOOR) .models jupyter_book/_build jupyter_book/_static/vendor .bench
 	rm -rf .pytest_cache .ruff_cache .hypothesis course_lib.egg-info
 	find course_lib tests tools notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	    -prune -exec rm -rf {} +
@@ -89,8 +103,9 @@ $(FLOOR)/pins.txt: requirements-floor.txt requirements.lock
 	@mkdir -p $(FLOOR)
 	@awk -F == '!seen[$$1]++' $^ > $@
 
-# The environment follows the lock and the package's own metadata, nothing else.
-$(READY): $(PINS) pyproject.toml
+# The environment follows the lock, the package's own metadata and the pins of the real models,
+# nothing else. COURSE_MODELS says where those are kept, if not in .models.
+$(READY): $(PINS) pyproject.toml $(MODELS)
 	@python=""; \
 	for name in python3.13 python3.12 python3.11 python3; do \
 	    if $$name -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then \
@@ -105,4 +120,5 @@ $(READY): $(PINS) pyproject.toml
 	    exit 1; }
 	$(PY) -m pip install --quiet --disable-pip-version-check -r $(PINS)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PY) -m course_lib.models.setup
 	@touch $@

