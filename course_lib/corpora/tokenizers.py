@@ -108,12 +108,21 @@ def train_tokenizer(family: Text, texts: FirstTexts, vocab_size: Count) -> PreTr
     return _of_family(family, backend)
 
 
+@checked
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """A tokenizer that `save_pretrained` has written; saved again it has the same bytes.
 
     `AutoTokenizer` would also keep *how* it was read, and write that down when it is saved.
+
+    Raises:
+        CourseError: there is no tokenizer that can be read.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # of many types, whichever of the files is at fault
+        raise CourseError(
+            f"No tokenizer can be read from {folder}: give a folder that save_pretrained wrote."
+        ) from error
     for name in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(name, None)
     return tokenizer
