@@ -77,7 +77,7 @@ def measured_or_recorded(name: str, measured: dict[int, float]) -> tuple[dict[in
     """
     if watched():
         return measured, "your machine"
-    record = json.loads(data_path("machine.json").read_text())
+    record = json.loads(data_path("machine.json").read_text(encoding="utf-8"))
     return {int(size): rate for size, rate in record[name].items()}, record["machine"]
 
 
@@ -108,7 +108,7 @@ def main(machine: str) -> None:
             width: float(f"{training_rate(step_recipe(width, 60)):.3g}") for width in WIDTHS
         },
     }
-    data_path("machine.json").write_text(json.dumps(record, indent=1) + "\n")
+    data_path("machine.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ def picture(figure: Figure, alt: str) -> Card:
     """
     if not alt.strip():
         raise ValueError("a figure needs alternative text: say what it shows and what to see in it")
+    alt = " ".join(alt.split())  # in a notebook it may run over several lines
     buffer = BytesIO()
     # Without the Software entry the bytes do not change with matplotlib's version number alone.
     figure.savefig(buffer, format="png", dpi=min(figure.dpi, 100), metadata={"Software": None})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from course_lib.runtime import Budget, CourseError
+from course_lib.runtime.checks import NotNegativeCount, checked
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +25,6 @@ HUB_NOTEBOOKS = frozenset(
         "04_objectives_compared",
     }
 )
-SEED = 0
-
 MEANING = {
     "smoke": "mechanics only, nothing is judged",
     "cpu": "small models, two processor cores are enough",
@@ -35,7 +34,13 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Course:
-    """What a notebook was begun with. Every size of its budget is an attribute: `course.steps`."""
+    """What a notebook was begun with. Every size of its budget is an attribute: `course.steps`.
+
+    Attributes:
+        seed: of what the notebook draws, 0 unless you choose another.
+        live_seed: of the runs that you train. It follows `seed`, and is never one of those of the
+            recorded runs, so that your run is one more of them and not one of them again.
+    """
 
     notebook: str
     track: Track
@@ -47,6 +52,13 @@ class Course:
     def budget(self) -> str:
         """The name of the budget: smoke, cpu or gpu."""
         return self.sizes.name
+
+    @property
+    def live_seed(self) -> int:
+        """The seed of the reader's own runs."""
+        from course_lib.studies.design import LIVE_SEED
+
+        return LIVE_SEED + self.seed
 
     def published(self, *names: str) -> "dict[str, Published]":
         """Published models of the hub, by name, on the hub track; none on the offline track.
@@ -89,33 +101,40 @@ _current: Course | None = None
 _went_offline = False  # whether `begin` has forbidden this session the network
 
 
-def begin(notebook: str, budget: str | None = None, track: str | None = None) -> Course:
+@checked
+def begin(
+    notebook: str,
+    budget: str | None = None,
+    track: str | None = None,
+    seed: NotNegativeCount = 0,
+) -> Course:
     """Make the session ready for a notebook, print what it will run with, and return its sizes.
 
-    Seeds every global generator with the course's fixed seed, sets threads, plot style and quiet
-    logging. The budget comes from the argument, else `COURSE_BUDGET`, else the hardware; the track
-    from the argument, else `COURSE_TRACK`, else "offline".
+    Seeds every global generator, sets threads, plot style and quiet logging. The budget comes from
+    the argument, else `COURSE_BUDGET`, else the hardware; the track from the argument, else
+    `COURSE_TRACK`, else "offline". Another `seed` makes your own runs other, equally good ones.
 
     Raises:
-        CourseError: unknown notebook, budget or track, a track this notebook does not have, or
-            the hub track in a session that began offline.
+        CourseError: unknown notebook, budget or track, a track this notebook does not have, a
+            negative seed, or the hub track in a session that began offline.
     """
     global _current
     from course_lib.classroom.live import watched
+    from course_lib.runtime import load_budget
 
+    sizes = load_budget(notebook, budget)
     track = _choose_track(notebook, track)
     _set_network(track)
     _be_quiet(downloads=track == "hub" and watched())
 
     # Imported only now: the environment set above is read when transformers is first imported.
     from course_lib.classroom.plots import use_style
-    from course_lib.runtime import choose_device, load_budget, seed_everything, set_threads
+    from course_lib.runtime import choose_device, seed_everything, set_threads
 
-    sizes = load_budget(notebook, budget)
     set_threads()
-    seed_everything(SEED)
+    seed_everything(seed)
     use_style()
-    _current = Course(notebook, track, choose_device(), SEED, sizes)
+    _current = Course(notebook, track, choose_device(), seed, sizes)
     print(_current)
     return _current
 

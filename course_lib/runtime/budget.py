@@ -32,10 +32,13 @@ class Budget:
 
     def __getattr__(self, key: str) -> Any:
         """A size by its name."""
-        sizes = self.__dict__.get("sizes", {})
-        if key in sizes:
-            return sizes[key]
-        raise AttributeError(f"{self.notebook} has no size {key!r}; it has {sorted(sizes)}")
+        if (
+            key.startswith("_") or "sizes" not in self.__dict__
+        ):  # a copy under way has no fields yet
+            raise AttributeError(key)
+        if key in self.sizes:
+            return self.sizes[key]
+        raise AttributeError(f"{self.notebook} has no size {key!r}; it has {sorted(self.sizes)}")
 
 
 def load_budget(notebook: str, name: str | None = None) -> Budget:
@@ -45,11 +48,11 @@ def load_budget(notebook: str, name: str | None = None) -> Budget:
         CourseError: unknown notebook or budget.
     """
     name = name or os.environ.get("COURSE_BUDGET") or _budget_for_hardware()
-    tables = tomllib.loads(data_path("budgets.toml").read_text())
+    tables = tomllib.loads(data_path("budgets.toml").read_text(encoding="utf-8"))
     if name not in BUDGETS:
         raise CourseError(f"Unknown budget {name!r}: choose one of {', '.join(BUDGETS)}.")
     if notebook not in tables:
-        raise CourseError(f"No budget for {notebook!r}: add it to data/budgets.toml.")
+        raise CourseError(f"No notebook {notebook!r}: there are {', '.join(tables)}.")
     sizes = dict(tables[notebook][name])
     return Budget(notebook, name, float(sizes.pop("minutes")), sizes)
 

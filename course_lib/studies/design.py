@@ -28,7 +28,7 @@ def study(
     return Study(name, tuple(seeded), measure, tolerance)
 
 
-def live(recipe: Recipe, steps: int) -> Recipe:
+def live(recipe: Recipe, steps: int, seed: int = LIVE_SEED) -> Recipe:
     """The recipe with the reader's seed and budget, logged as often as the recorded runs.
 
     A short run reads little of the world, so it is not made to wait for more.
@@ -39,7 +39,7 @@ def live(recipe: Recipe, steps: int) -> Recipe:
         if readable < (recipe.data.documents or 20_000):
             recipe = recipe.replace(documents=readable)
     return recipe.replace(
-        seed=LIVE_SEED,
+        seed=seed,
         steps=steps,
         warmup=min(recipe.optimization.warmup, steps),
         evaluate_every=max(1, steps // 20),

@@ -3,16 +3,20 @@
 pytest tests/classroom/test_session.py
 """
 
+import copy
 import os
+import pickle
 import random
 import subprocess
 import sys
 
 import pytest
 import torch
+from refusals import assert_refused
 
 from course_lib.classroom import begin, session
 from course_lib.runtime import CourseError
+from course_lib.studies.design import LIVE_SEED, SEEDS
 
 NOTEBOOK = "00_start_here"
 
@@ -44,18 +48,44 @@ def test_an_unknown_size_is_an_attribute_error_that_lists_the_known_ones():
         _ = begin(NOTEBOOK, budget="cpu").stepz
 
 
+def test_a_course_and_its_budget_can_be_copied():
+    course = begin(NOTEBOOK, budget="smoke")
+    for twin in (copy.copy(course), copy.deepcopy(course), pickle.loads(pickle.dumps(course))):
+        assert twin == course
+        assert twin.steps == course.steps
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"notebook": "01"}, "01_masked_language_modeling, 02_causal_language_modeling"),
+        ({"notebook": None}, "notebook=None"),
+        ({"notebook": ""}, "No notebook ''"),
         ({"budget": "huge"}, "Unknown budget 'huge'"),
+        ({"budget": 3}, "budget=3"),
         ({"track": "online"}, "Unknown track 'online'"),
         ({"track": "hub"}, "no hub track yet"),
+        ({"seed": -100}, "seed=-100: it must be at least 0"),
+        ({"seed": "3"}, "seed='3'"),
+        ({"seed": None}, "seed=None"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(options, message):
-    with pytest.raises(CourseError, match=message) as caught:
-        begin(NOTEBOOK, **options)
-    assert "\n" not in str(caught.value)
+    assert_refused(lambda: begin(**{"notebook": NOTEBOOK} | options), message)
+
+
+def test_your_runs_never_have_a_recorded_seed():
+    for seed in range(10):
+        assert begin(NOTEBOOK, budget="smoke", seed=seed).live_seed not in SEEDS
+    assert begin(NOTEBOOK, budget="smoke").live_seed == LIVE_SEED
+
+
+def test_another_seed_draws_otherwise():
+    drawn = []
+    for seed in (0, 1):
+        begin(NOTEBOOK, budget="smoke", seed=seed)
+        drawn.append((random.random(), torch.rand(1).item()))
+    assert drawn[0] != drawn[1]
 
 
 def test_the_track_comes_from_the_environment(monkeypatch):
