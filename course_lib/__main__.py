@@ -6,6 +6,7 @@ For more than one process or machine: `accelerate launch -m course_lib train REC
 import argparse
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 from course_lib.runtime.errors import CourseError
@@ -27,10 +28,15 @@ def main(arguments: list[str] | None = None) -> int:
     )
     train.add_argument("--folder", type=Path, help="where to save the run (default: the cache)")
 
-    runs = commands.add_parser("runs", help="make missing recorded runs and base models")
+    runs = commands.add_parser("runs", help="make recorded runs and base models that are stale")
     runs.add_argument("studies", nargs="*", help="which studies (default: all, then bases)")
     runs.add_argument(
-        "--again", action="store_true", help="make anew also what code of another day has made"
+        "--dry-run", action="store_true", help="say what is stale and why, and make nothing"
+    )
+    runs.add_argument(
+        "--verify",
+        action="store_true",
+        help="make one run of each stale recipe again; where it comes out, all seeds are current",
     )
     runs.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
 
@@ -72,19 +78,44 @@ def _print_entry(entry: dict[str, float]) -> None:
 
 
 def _runs(options: argparse.Namespace) -> int:
-    from course_lib.studies import BASES, STUDIES, make_base, record
+    from course_lib.studies import BASES, STUDIES, make_base, record, verify
 
     if unknown := set(options.studies) - set(STUDIES):
         raise CourseError(
             f"No study {', '.join(sorted(unknown))}: the studies are {', '.join(STUDIES)}."
         )
-    for name in options.studies or STUDIES:
-        made = record(STUDIES[name], jobs=options.jobs, again=options.again)
-        print(f"{name}: {len(made)} runs on record", flush=True)
-    for name, recipe in {} if options.studies else BASES.items():
-        make_base(name, recipe, again=options.again)
-        print(f"{name}: base model kept", flush=True)
+    names = options.studies or list(STUDIES)
+    bases = {} if options.studies else BASES
+    due = _say_what_is_stale(names, bases)
+    if options.dry_run:
+        return 0
+    for name in (name for name in names if name in due):
+        if options.verify:
+            verify(STUDIES[name], jobs=options.jobs)
+        else:
+            record(STUDIES[name], jobs=options.jobs)
+    for name in () if options.verify else (name for name in bases if name in due):
+        make_base(name, BASES[name])
+    if due:
+        _say_what_is_stale(names, bases)
     return 0
+
+
+def _say_what_is_stale(studies: list[str], bases: dict) -> set[str]:
+    """One line for each study and base model; returns the names of those that are due."""
+    from course_lib.studies import STUDIES, base_is_stale, stale
+
+    due = set()
+    for name in studies:
+        reasons = Counter(stale(STUDIES[name]).values())
+        said = "; ".join(f"{count} {reason}" for reason, count in reasons.items())
+        print(f"{name}: {said or 'current'}", flush=True)
+        due |= {name} if reasons else set()
+    for name, recipe in bases.items():
+        reason = base_is_stale(name, recipe)
+        print(f"base {name}: {reason or 'current'}", flush=True)
+        due |= {name} if reason else set()
+    return due
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ def ladder(
     for result in each_record(recipes, measure, jobs=jobs, label="ladder"):
         (finished if isinstance(result, Record) else failures).append(result)
     if failures:
-        problem = f"{len(failures)} of {len(recipes)} runs failed: {'; '.join(failures)}"
+        reasons = "; ".join(failure.splitlines()[0] for failure in failures)
+        problem = f"{len(failures)} of {len(recipes)} runs failed: {reasons}"
         if not finished:
             raise CourseError(problem)
         warnings.warn(f"{problem}. The table is without them.", stacklevel=2)

@@ -15,7 +15,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Study": "records",
         "live": "design",
         "load_records": "records",
+        "base_is_stale": "base_models",
         "make_base": "base_models",
         "record": "records",
+        "stale": "records",
+        "verify": "verification",
     },
 )

@@ -14,17 +14,22 @@ from course_lib.training.run import Run, code_digest
 from course_lib.training.run_recipe import train
 
 
-def make_base(name: str, recipe: Recipe, *, again: bool = False) -> None:
-    """Train the recipe and keep the result as a base model, unless that is already there.
-
-    `again` makes it anew where the code has changed since.
-    """
+def base_is_stale(name: str, recipe: Recipe) -> str | None:
+    """Why a base model is not today's, or None."""
     folder = data_path("checkpoints", name)
-    if (folder / "run.json").is_file():
-        there = Run.load(folder)
-        same_code = there.info["code"] == code_digest()
-        if there.recipe.digest() == recipe.digest() and (same_code or not again):
-            return
+    if not (folder / "run.json").is_file():
+        return "not made yet"
+    there = Run.load(folder)
+    if there.recipe.digest() != recipe.digest():
+        return "of another recipe"
+    return None if there.info["code"] == code_digest() else f"by other code ({there.info['code']})"
+
+
+def make_base(name: str, recipe: Recipe) -> None:
+    """Train the recipe and keep the result as a base model, unless that is there and is today's."""
+    if base_is_stale(name, recipe) is None:
+        return
     run = train(recipe)
     half = copy.deepcopy(run.model).to(torch.bfloat16)
-    Run(half, run.tokenizer, run.recipe, run.history[-1:], run.info).save(folder)
+    kept = Run(half, run.tokenizer, run.recipe, run.history[-1:], run.info)
+    kept.save(data_path("checkpoints", name))

@@ -251,6 +251,8 @@ class Recipe(Table):
         """
         fields = self.to_dict()
         for field, value in changes.items():
+            if field == "objective" and isinstance(value, str):
+                field = "objective.name"  # its rate stays
             table, name = self._place(field)
             owner = fields.setdefault(table, {}) if table else fields
             if isinstance(value, Table):

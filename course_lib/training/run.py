@@ -16,12 +16,30 @@ from transformers.utils import logging
 
 from course_lib.models.adapters import merged
 from course_lib.runtime import data_path
-from course_lib.runtime.digest import digest_of
+from course_lib.runtime.digest import digest_of, file_of, modules_behind
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.folders import verify_folder, whole_folder
 from course_lib.training.recipe import Recipe
 
-CODE = ("runtime", "corpora", "objectives", "models", "training")
+# They say what is wrong, show how far it is, or keep what is computed; they decide no number.
+WITHOUT_EFFECT = frozenset(
+    f"course_lib.{name}"
+    for name in (
+        "_lazy",
+        "runtime.budget",
+        "runtime.checks",
+        "runtime.digest",
+        "runtime.errors",
+        "runtime.folders",
+        "runtime.hub_errors",
+        "runtime.packaged",
+        "runtime.paths",
+        "runtime.progress_bar",
+        "runtime.signals",
+        "training.checkpoint",
+    )
+)
+TABLES_OF = {"course_lib.corpora.world.lexicon": "world"}
 ABOUT = "run.json"
 ADAPTER = "adapter"
 
@@ -150,9 +168,25 @@ def refuse_foreign(folder: Path) -> None:
 
 @cache
 def code_digest() -> str:
-    """Twelve hexadecimal digits that change when the training code changes what it computes.
+    """Twelve hexadecimal digits that change when the code changes what training computes.
 
-    The lexicon of the generated world counts as code; comments and docstrings do not.
+    The lexicon of the generated world counts as code; comments and docstrings do not, nor do
+    modules that move no number (bars, paths, checks of arguments).
     """
-    root = Path(__file__).resolve().parents[1]
-    return digest_of([root / folder for folder in CODE] + [data_path("world")])
+    return digest_of(files_behind(training_modules()))
+
+
+def training_modules() -> set[str]:
+    """The modules of the library that decide what a training run computes."""
+    rooms = ("loop", "data", "start", "optimizer")
+    names = [f"course_lib.training.{room}" for room in rooms]
+    return modules_behind(*names, without=WITHOUT_EFFECT)
+
+
+def files_behind(modules: set[str]) -> list[Path]:
+    """The files of modules, and the tables that they read."""
+    files = [file_of(module) for module in modules]
+    for module, folder in TABLES_OF.items():
+        if module in modules:
+            files += data_path(folder).glob("*.toml")
+    return files

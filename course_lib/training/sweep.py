@@ -1,5 +1,6 @@
 """Many runs at once: train each recipe, measure it, and keep what can be written down."""
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,19 +46,48 @@ def each_record(
 
     `joblib` spreads the runs over `jobs` processes, or over whatever backend the caller has chosen
     with `joblib.parallel_config`. The longest start first, so that none is left over at the end,
-    and the bar counts FLOPs, so that its time left means something. In place of a run that
-    failed comes a line that says which it was and why.
+    and the bar counts work, so that its time left means something. In place of a run that failed
+    comes a text: a line that says which it was and why, and the traceback below it. A process that
+    is killed, for want of memory say, costs no run but its own: what was under way is made again,
+    one at a time.
     """
     from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    cost = {recipe: recipe_flops(recipe) for recipe in recipes}
-    ordered = sorted(recipes, key=cost.get, reverse=True)
-    tasks = (delayed(_attempt)(recipe, measure) for recipe in ordered)
-    bar = progress(total=sum(cost.values()), desc=label, unit="FLOP", unit_scale=True)
-    with bar:
-        for recipe, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks):
-            bar.update(cost[recipe])
-            yield result
+    cost = {recipe: _cost(recipe, recipes) for recipe in recipes}
+    left = sorted(recipes, key=cost.get, reverse=True)
+    with progress(total=sum(cost.values()), desc=label, unit_scale=True) as bar:
+        tasks = (delayed(_attempt)(recipe, measure) for recipe in tuple(left))
+        try:
+            for recipe, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks):
+                left.remove(recipe)
+                bar.update(cost[recipe])
+                yield result
+        except TerminatedWorkerError:
+            for recipe in left:
+                yield _alone(recipe, measure)
+                bar.update(cost[recipe])
+
+
+def _cost(recipe: Recipe, among: Sequence[Recipe]) -> float:
+    """FLOPs, or tokens where some start from models whose shape their recipes do not say."""
+    if all(one.model is not None and one.model.published is None for one in among):
+        return recipe_flops(recipe)
+    return recipe.optimization.steps * recipe.optimization.batch * recipe.data.length
+
+
+def _alone(recipe: Recipe, measure: Callable[[Run], dict]) -> Record | str:
+    """One run in a process of its own, so that only it is lost if the process is killed."""
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:
+        return get_reusable_executor(max_workers=1).submit(_attempt, recipe, measure).result()[1]
+    except TerminatedWorkerError:
+        return (
+            f"{recipe.name} seed {recipe.seed}: its process was killed, for want of memory perhaps:"
+            " run fewer jobs at a time"
+        )
 
 
 def _attempt(recipe: Recipe, measure: Callable[[Run], dict]) -> tuple[Recipe, Record | str]:
@@ -68,7 +98,8 @@ def _attempt(recipe: Recipe, measure: Callable[[Run], dict]) -> tuple[Recipe, Re
     try:
         return recipe, run_and_measure(recipe, measure)
     except Exception as error:
-        return recipe, f"{recipe.name} seed {recipe.seed}: {type(error).__name__}: {error}"
+        said = f"{recipe.name} seed {recipe.seed}: {type(error).__name__}: {error}"
+        return recipe, f"{said}\n{traceback.format_exc()}"
     finally:
         set_threads(threads)
 

@@ -3,6 +3,9 @@
 pytest tests/scaling/test_ladder.py
 """
 
+import os
+import signal
+
 import pytest
 from joblib import parallel_config
 from tiny import tiny_recipe
@@ -10,7 +13,7 @@ from tiny import tiny_recipe
 from course_lib.corpora import World
 from course_lib.runtime import CourseError
 from course_lib.scaling import ladder, ladder_table
-from course_lib.training import Record, Run, train
+from course_lib.training import Record, Run, sweep, train
 
 TINY = tiny_recipe(
     "gpt2",
@@ -51,7 +54,7 @@ def test_a_row_a_run_with_the_sizes_of_the_model_itself():
     assert list(table.width) == [4, 4, 8, 8]
     assert list(table.tokens) == [256, 384, 256, 384]
     assert list(table.params) == list(table.parameters)
-    tables = (TINY.vocab_size + TINY.length) * table.width
+    tables = (TINY.data.vocab_size + TINY.data.length) * table.width
     assert list(table.non_embedding) == list(table.params - tables)
     assert list(table.flop) == list(6 * table.params * table.tokens)
     assert table.loss.between(1, 10).all()
@@ -71,7 +74,7 @@ def test_what_is_trained_is_not_trained_again(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("course_lib.training.pretraining.fit", refuse)
+    monkeypatch.setattr("course_lib.training.run_recipe.fit", refuse)
     assert ladder(RUNGS, measure, jobs=1).equals(first)
 
 
@@ -81,7 +84,7 @@ def test_a_failure_is_named_and_the_others_stay(monkeypatch):
             raise FloatingPointError("too steep")
         return train(recipe)
 
-    monkeypatch.setattr(records, "train", fragile)
+    monkeypatch.setattr(sweep, "train", fragile)
     with pytest.warns(UserWarning, match="2 of 4 runs failed: rung seed 0: FloatingPointError"):
         table = ladder(RUNGS, measure, jobs=1)
     assert list(table.width) == [8, 8]
@@ -89,9 +92,33 @@ def test_a_failure_is_named_and_the_others_stay(monkeypatch):
         ladder(RUNGS[2:], measure, jobs=1)
 
 
+def measure_and_be_killed(run: Run) -> dict[str, float]:
+    """As if the machine had run out of memory in the middle of one run."""
+    if (run.recipe.model.width, run.recipe.optimization.steps) == (4, 6):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return measure(run)
+
+
+def test_a_killed_process_costs_no_run_but_its_own():
+    with pytest.warns(UserWarning, match="1 of 4 runs failed: rung seed 0: its process was killed"):
+        table = ladder(RUNGS, measure_and_be_killed, jobs=2)
+    assert sorted(zip(table.width, table.tokens, strict=True)) == [(4, 256), (8, 256), (8, 384)]
+
+
+def test_a_failure_keeps_its_traceback(monkeypatch):
+    def fragile(recipe):
+        raise FloatingPointError("too steep")
+
+    monkeypatch.setattr(sweep, "train", fragile)
+    [failure] = sweep.each_record(RUNGS[:1], measure, jobs=1)
+    first, *rest = failure.splitlines()
+    assert first == "rung seed 0: FloatingPointError: too steep"
+    assert any("in fragile" in line for line in rest)
+
+
 def test_the_dearest_run_starts_first(monkeypatch):
     started = []
-    monkeypatch.setattr(records, "train", lambda recipe: started.append(recipe) or train(recipe))
+    monkeypatch.setattr(sweep, "train", lambda recipe: started.append(recipe) or train(recipe))
     ladder(RUNGS[::-1], measure, jobs=1)
     costs = [recipe.model.width * recipe.optimization.steps for recipe in started]
     assert costs == sorted(costs, reverse=True)

@@ -9,7 +9,7 @@ import pytest
 from tiny import tiny_recipe
 
 from course_lib.runtime import CourseError
-from course_lib.studies import Study, load_records, record, records
+from course_lib.studies import Study, load_records, record, records, stale, verification, verify
 from course_lib.training import Run, sweep
 
 RECIPES = tuple(tiny_recipe("bert", seed=seed) for seed in range(3))
@@ -48,7 +48,11 @@ def test_a_study_is_made_once_in_the_order_of_its_recipes(made, tmp_path):
     assert made == [0, 1, 2]
     assert [r.recipe for r in found] == list(RECIPES)
     assert [r.measurements for r in found] == [{"loss": seed + 1 / 3} for seed in range(3)]
-    assert [json.loads(line)["recipe"]["seed"] for line in lines_of(tmp_path)] == [0, 1, 2]
+    assert [json.loads(line)["recipe"]["optimization"]["seed"] for line in lines_of(tmp_path)] == [
+        0,
+        1,
+        2,
+    ]
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["small.jsonl"]
 
 
@@ -85,28 +89,48 @@ def test_recipes_that_left_the_study_leave_the_record(tmp_path):
         load_records("small", seed=2)
 
 
-def test_when_the_code_changes_a_whole_study_stays_unless_asked_for_again(
-    made, monkeypatch, tmp_path
-):
+def test_what_other_code_has_trained_is_stale_and_made_again(made, monkeypatch, tmp_path):
     record(STUDY, jobs=1)
+    assert stale(STUDY) == {}
     monkeypatch.setattr(records, "code_digest", lambda: "second")
+    assert set(stale(STUDY).values()) == {"trained by other code (first)"}
     record(STUDY, jobs=1)
-    assert made == [0, 1, 2]
-    record(STUDY, jobs=1, again=True)
     assert made == [0, 1, 2] * 2
     assert {json.loads(line)["info"]["code"] for line in lines_of(tmp_path)} == {"second"}
 
 
-def test_a_study_that_is_not_whole_is_completed_by_one_code(made, monkeypatch, tmp_path):
-    record(Study("small", RECIPES[:2], STUDY.measure, 0.1), jobs=1)
-    monkeypatch.setattr(records, "code_digest", lambda: "second")
+def test_what_other_code_has_measured_is_stale_though_training_is_not(made, monkeypatch):
     record(STUDY, jobs=1)
-    assert made == [0, 1, 0, 1, 2]
-    assert {json.loads(line)["info"]["code"] for line in lines_of(tmp_path)} == {"second"}
+    monkeypatch.setattr(records, "measure_digest", lambda study: "other")
+    assert set(stale(STUDY).values()) == {"measured by other code ()"}
+    record(STUDY, jobs=1)
+    assert stale(STUDY) == {}
+
+
+def test_verified_recipes_are_current_and_only_those_that_come_out(made, monkeypatch, capsys):
+    both = Study("both", RECIPES + OTHER, STUDY.measure, 0.1)
+    record(both, jobs=1)
+    monkeypatch.setattr(records, "code_digest", lambda: "second")
+    monkeypatch.setattr(verification, "code_digest", lambda: "second")
+    train = sweep.train
+
+    def changed(recipe):
+        run = train(recipe)
+        if recipe.objective.name == "masked-static":
+            run.history[-1]["validation_loss"] += 0.01
+        return run
+
+    monkeypatch.setattr(sweep, "train", changed)
+    outcome = verify(both, jobs=1)
+    assert sorted(outcome.values()) == [False, True]
+    assert len(made) == 7, "one run of each recipe is made again"
+    assert "last loss was" in capsys.readouterr().out
+    left = stale(both)
+    assert set(left) == {recipe.digest() for recipe in OTHER}
 
 
 def test_one_that_fails_is_named_and_takes_no_other_with_it(made, monkeypatch, tmp_path, capsys):
-    train = records.train
+    train = sweep.train
 
     def fragile(recipe):
         if recipe.seed == 1:
@@ -117,14 +141,17 @@ def test_one_that_fails_is_named_and_takes_no_other_with_it(made, monkeypatch, t
     with pytest.raises(CourseError, match="1 runs failed: small seed 1: FloatingPointError: too s"):
         record(STUDY, jobs=1)
     assert "failed: small seed 1: FloatingPointError" in capsys.readouterr().err
-    assert [json.loads(line)["recipe"]["seed"] for line in lines_of(tmp_path)] == [0, 2]
+    assert [json.loads(line)["recipe"]["optimization"]["seed"] for line in lines_of(tmp_path)] == [
+        0,
+        2,
+    ]
     monkeypatch.setattr(sweep, "train", train)
     record(STUDY, jobs=1)
     assert made == [0, 2, 1]
 
 
 def test_an_interruption_keeps_what_was_finished(monkeypatch, tmp_path):
-    train = records.train
+    train = sweep.train
 
     def stopped(recipe):
         if recipe.seed == 2:
