@@ -15,7 +15,7 @@ def load_hub(name: str, split: str) -> datasets.Dataset:
 
     Raises:
         CourseError: a name that is not of this form, no such configuration or split, no column
-            `text`; as `hub_errors`.
+            `text`, a row in which it is not a text; as `hub_errors`.
     """
     match = NAME.fullmatch(name)
     if match is None:
@@ -32,6 +32,14 @@ def load_hub(name: str, split: str) -> datasets.Dataset:
         raise CourseError(
             f"{name} has no column 'text', only {', '.join(corpus.column_names)}: "
             "load it yourself and rename one."
+        )
+    kind = getattr(corpus.features["text"], "dtype", "a list")
+    if kind not in ("string", "large_string"):
+        raise CourseError(f"{name}: its column 'text' holds {kind}, no text: load it yourself.")
+    if missing := corpus.data.column("text").null_count:
+        raise CourseError(
+            f"{name}: {missing} of {len(corpus)} rows of {split} have no text: load it yourself "
+            "and leave them out."
         )
     return corpus
 

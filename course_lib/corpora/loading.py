@@ -1,87 +1,163 @@
 """One way to every text: `load(name, split)`."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import datasets
 
-from course_lib.runtime import CourseError, seed_of
+from course_lib.corpora.local import local_documents, local_files
+from course_lib.corpora.prepared import code_of_texts, prepared_folder, stamps
+from course_lib.corpora.splits import Split, split_of
+from course_lib.corpora.texts_on_disk import open_texts, write_texts
+from course_lib.runtime import CourseError, progress, seed_of
+from course_lib.runtime.checks import Count, Text, Whole, checked
 
 if TYPE_CHECKING:
     from course_lib.corpora.world import World
 
-SPLITS = ("train", "validation", "test")
 WORLD_DOCUMENTS = {"train": 20_000, "validation": 1_000, "test": 1_000}
 WORLDS = {
     "world": {"register": "general"},
     "world-finance": {"register": "finance"},
     "world-finance-small": {"register": "finance", "entities": 40},
+    "world-tone": {"register": "general", "tone_words": 280},
 }
+BILINGUAL = "world-bilingual"
+IN_MEMORY = 100_000  # documents of a world, 19 MB; more are written to the cache as they are drawn
 
 
+@checked
 def load(
-    name: str, split: str = "train", *, documents: int | None = None, seed: int = 0
+    name: Text, split: Split = "train", *, documents: Count | None = None, seed: Whole = 0
 ) -> datasets.Dataset:
     """A corpus as a `datasets.Dataset` with a column `text`, one document a row.
 
     - "world", "world-finance": drawn from the course's generated world, independently for each
       (seed, split); 20,000 documents to train and 1,000 to validate and to test unless
       `documents` says otherwise. Drawn documents may repeat, as draws do.
-      "world-finance-small" has as few people and companies as a world can have.
+      "world-finance-small" has as few people and companies as a world can have; "world-tone" has a
+      long tail of words of praise and blame.
+    - "world-bilingual": the documents of "world", every second one in Inglosh instead of English.
     - "factbook": The World Factbook, about 90/5/5 percent of its *countries*.
     - "docstrings": prose from the documentation of scientific Python packages, about 90/5/5
       percent of their *modules*.
+    - "text:<path>": your own text, a file or folder of .txt (UTF-8) or .jsonl (objects with a
+      `text`). A .txt longer than 50,000 characters is cut at empty lines into several documents.
+      About 90/5/5 percent of the *documents*, unless a folder or a file in a folder is called
+      train, validation or test.
     - "hub:<id>", "hub:<id>:<config>", "hub:<id>@<revision>": a data set of the Hugging Face hub.
 
-    Real text also has the columns `id`, `title` and `unit` (the country, the module). It comes in
-    an order shuffled by `seed`, and `documents` keeps the first of it; which split a document is
-    in does not depend on the seed.
+    The factbook and the docstrings also have the columns `id`, `title` and `unit` (the country,
+    the module), and come in an order shuffled by `seed`; your own text and the hub's keep theirs.
+    `documents` keeps the first. Which split a document is in does not depend on the seed.
+
+    What is large lies on the disk and is memory-mapped, so text of any size can be loaded.
 
     Raises:
-        CourseError: unknown name or split, a package that is not installed, no such data set,
-            no documents.
+        BadArgumentError: an unknown split, `documents` below 1.
+        CourseError: an unknown name, a package that is not installed, no such data set or file,
+            no documents, a document without a text.
     """
-    if split not in SPLITS:
-        raise CourseError(f"Unknown split {split!r}: choose one of {', '.join(SPLITS)}.")
-    if documents is not None and documents < 1:
-        raise CourseError(f"documents={documents} leaves no text: ask for at least 1.")
-    if name in WORLDS:
+    kind, _, place = name.partition(":")
+    if name in WORLDS or name == BILINGUAL:
         return _load_world(name, split, documents or WORLD_DOCUMENTS[split], seed)
-    if name.startswith("hub:"):
+    if kind == "hub":
         from course_lib.corpora.hub import load_hub
 
         corpus = load_hub(name, split)
-        if documents is not None:
-            corpus = corpus.select(range(min(documents, len(corpus))))
+    elif kind == "text":
+        corpus = _load_local(place, split)
     elif name in READERS:
         rows = [row for row in READERS[name]() if split_of(row["unit"]) == split]
         rows.sort(key=lambda row: seed_of("order", seed, row["id"]))
-        corpus = datasets.Dataset.from_list(rows[:documents])
+        corpus = datasets.Dataset.from_list(rows)
     else:
-        raise CourseError(
-            f"Unknown corpus {name!r}: choose one of {', '.join([*WORLDS, *READERS])}, hub:<id>."
-        )
+        known = ", ".join([*WORLDS, BILINGUAL, *READERS])
+        raise CourseError(f"Unknown corpus {name!r}: choose one of {known}, text:<path>, hub:<id>.")
     if len(corpus) == 0:
         raise CourseError(f"{name} has no documents in {split}: choose another split or corpus.")
-    return corpus
-
-
-def split_of(unit: str) -> str:
-    """The split of all documents of a unit (a country, a module), by a hash of its name."""
-    share = seed_of("split", unit) % 100
-    return "train" if share < 90 else "validation" if share < 95 else "test"
+    return corpus if documents is None else corpus.select(range(min(documents, len(corpus))))
 
 
 def world_of(name: str) -> "World":
-    """The world that the documents of a corpus in `WORLDS` are drawn from."""
+    """The world that the documents of a corpus in `WORLDS` are drawn from.
+
+    Raises:
+        CourseError: the corpus is no draw from a world.
+    """
     from course_lib.corpora.world import World
 
+    if name not in WORLDS:
+        raise CourseError(f"{name!r} is no draw from a world: choose one of {', '.join(WORLDS)}.")
     return World(**WORLDS[name])
 
 
+def fingerprint(name: str, read: Callable[[], datasets.Dataset]) -> dict[str, Any]:
+    """Changes whenever a text of `load(name)` does; `read` loads it where nothing less will tell.
+
+    Code and words decide the documents of a world; names, sizes and times of the files stand for
+    one's own text, and for the hub's. Other corpora are small, and hashed.
+    """
+    kind, _, place = name.partition(":")
+    if name in WORLDS or name == BILINGUAL:
+        return {"code": code_of_texts()}
+    if kind == "text":
+        return {"code": code_of_texts(), "files": stamps(local_files(_local_path(place)))}
+    corpus = read()
+    if corpus.cache_files:
+        return {"files": stamps(Path(file["filename"]) for file in corpus.cache_files)}
+    digest = hashlib.sha256()
+    for text in corpus["text"]:
+        digest.update(f"{len(text)}:{text}".encode())
+    return {"text": digest.hexdigest()}
+
+
 def _load_world(name: str, split: str, documents: int, seed: int) -> datasets.Dataset:
-    texts = world_of(name).documents(documents, seed=seed_of("corpus", seed, split))
-    return datasets.Dataset.from_dict({"text": texts})
+    from course_lib.corpora.world.language import every_second_translated
+
+    def texts() -> Iterator[str]:
+        world = world_of("world" if name == BILINGUAL else name)
+        drawn = world.drafts(documents, seed=seed_of("corpus", seed, split))
+        written = (draft.text() for draft in drawn)
+        return every_second_translated(written) if name == BILINGUAL else written
+
+    if documents <= IN_MEMORY:
+        return datasets.Dataset.from_dict({"text": list(texts())})
+
+    def write(folder: Path) -> dict[str, int]:
+        bar = progress(texts(), total=documents, desc="Writing documents")
+        return write_texts(folder, ((split, text) for text in bar))
+
+    of = {"corpus": name, "split": split, "documents": documents, "seed": seed}
+    folder = prepared_folder("texts", of | {"code": code_of_texts()}, write)
+    return open_texts(folder, split)
+
+
+def _load_local(place: str, split: str) -> datasets.Dataset:
+    path = _local_path(place)
+
+    def write(folder: Path) -> dict[str, int]:
+        counts = write_texts(folder, progress(local_documents(path), desc="Reading documents"))
+        if not counts:
+            raise CourseError(f"{path} is empty: give a file or folder with text in it.")
+        return counts
+
+    of = {"files": stamps(local_files(path)), "path": str(path), "code": code_of_texts()}
+    corpus = open_texts(prepared_folder("texts", of, write), split)
+    if len(corpus) == 0:
+        raise CourseError(
+            f"No document of {path} falls into {split}: call a file or folder in it {split}, "
+            "or give more text."
+        )
+    return corpus
+
+
+def _local_path(place: str) -> Path:
+    if not place:
+        raise CourseError("text: names no file: write text:<path>, such as text:~/novels.")
+    return Path(place).expanduser().resolve()
 
 
 def _read_factbook() -> list[dict[str, str]]:

@@ -11,9 +11,11 @@ import datasets
 import pytest
 
 from course_lib import corpora
-from course_lib.corpora import SPLITS, docstrings, factbook, hub, load, loading
+from course_lib.corpora import SPLITS, docstrings, factbook, hub, load, loading, texts_on_disk
 from course_lib.corpora.cleaning import unique
 from course_lib.corpora.prose import is_prose, paragraphs, plain
+from course_lib.corpora.splits import split_of
+from course_lib.corpora.texts_on_disk import texts_of
 from course_lib.runtime import CourseError
 
 REAL = ("factbook", "docstrings")
@@ -97,7 +99,7 @@ def test_splits_share_no_text_and_no_unit(name):
 
 
 def test_shares_of_the_splits():
-    splits = [loading.split_of(f"unit {i}") for i in range(4000)]
+    splits = [split_of(f"unit {i}") for i in range(4000)]
     assert 0.88 < splits.count("train") / 4000 < 0.92
     assert all(0.035 < splits.count(split) / 4000 < 0.065 for split in SPLITS[1:])
 
@@ -235,25 +237,55 @@ def test_missing_packages_are_named(monkeypatch):
         load("docstrings")
 
 
-def test_errors_say_what_to_do(monkeypatch):
-    with pytest.raises(CourseError, match=r"Unknown corpus 'wrold': choose one of world, .*hub:"):
+def test_an_unknown_corpus_is_told_the_known_ones():
+    with pytest.raises(CourseError, match=r"'wrold': choose one of world, .*text:<path>, hub:<id>"):
         load("wrold")
-    with pytest.raises(CourseError, match="Unknown split 'dev': choose one of train, validation"):
-        load("factbook", "dev")
-    with pytest.raises(CourseError, match="ask for at least 1"):
-        load("world", documents=0)
+
+
+def test_a_corpus_without_documents_is_refused(monkeypatch):
     monkeypatch.setitem(loading.READERS, "factbook", lambda: [])
     with pytest.raises(CourseError, match="factbook has no documents in train: choose another"):
         load("factbook")
 
 
+def test_a_large_world_is_written_as_it_is_drawn_and_is_the_same_text(monkeypatch):
+    expected = list(load("world", documents=1234, seed=5)["text"])
+    monkeypatch.setattr(loading, "IN_MEMORY", 100)
+    monkeypatch.setattr(texts_on_disk, "BATCH", 3000)
+    corpus = load("world", documents=1234, seed=5)
+    assert corpus.cache_files, "it is in memory"
+    assert list(corpus["text"]) == expected
+    monkeypatch.setattr(loading, "world_of", None)  # and is not drawn again
+    assert list(load("world", documents=1234, seed=5)["text"]) == expected
+    monkeypatch.undo()
+    assert list(load("world", "test", documents=1234, seed=5)["text"])[:5] != expected[:5]
+
+
+@pytest.mark.parametrize("batch", [1, 10, 200, 10**6])
+def test_texts_come_one_by_one_in_their_order(monkeypatch, batch):
+    texts = ["", "a", "ü" * 300, "b\n\r\n"] * 20
+    monkeypatch.setattr(texts_on_disk, "BATCH", batch)
+    corpus = datasets.Dataset.from_dict({"text": texts, "id": list(range(len(texts)))})
+    assert list(texts_of(corpus)) == texts
+    assert list(texts_of(corpus.select([3, 1, 2]))) == [texts[3], texts[1], texts[2]]
+
+
 @pytest.fixture
 def local_hub(tmp_path, monkeypatch):
     """Folders that `load_dataset` takes for repositories, and no network."""
-    for name, row in (("tiny", {"text": "The cat sat.", "label": 1}), ("other", {"body": "x"})):
+    contents = {
+        "tiny": [{"text": "The cat sat.", "label": 1}] * 3,
+        "tiny2": [{"text": "The cat sat.", "label": 2}],
+        "other": [{"body": "x"}],
+        "gaps": [{"text": "x"}, {"text": None}],
+        "numbers": [{"text": 3}],
+        "lists": [{"text": ["x"]}],
+    }
+    for name, rows in contents.items():
         folder = tmp_path / "someone" / name
         folder.mkdir(parents=True)
-        (folder / "train.jsonl").write_text((json.dumps(row) + "\n") * 3)
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / "train.jsonl").write_text(lines, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
@@ -266,12 +298,23 @@ def test_hub_data_sets_come_by_name():
 
 
 @pytest.mark.usefixtures("local_hub")
+def test_hub_data_sets_are_told_apart_by_their_files():
+    def of(name):
+        return loading.fingerprint(name, lambda: load(name))
+
+    assert of("hub:someone/tiny") == of("hub:someone/tiny") != of("hub:someone/tiny2")
+
+
+@pytest.mark.usefixtures("local_hub")
 @pytest.mark.parametrize(
     ("name", "split", "message"),
     [
         ("hub:someone/tiny", "test", r"Unknown split .test.*\['train'\]"),
         ("hub:someone/tiny:french", "train", "'french' not found"),
         ("hub:someone/other", "train", "no column 'text', only body"),
+        ("hub:someone/gaps", "train", "1 of 2 rows of train have no text: .* leave them out"),
+        ("hub:someone/numbers", "train", "column 'text' holds int64, no text"),
+        ("hub:someone/lists", "train", "column 'text' holds a list, no text"),
         ("hub:someone/none", "train", "connect to the internet .* need no network"),
         ("hub:", "train", "write hub:<id>"),
     ],

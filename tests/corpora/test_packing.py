@@ -11,8 +11,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_lib.corpora import FAMILIES, count_bytes, pack, pad_documents, train_tokenizer
-from course_lib.corpora.packing import encode
+from course_lib.corpora import (
+    FAMILIES,
+    count_bytes,
+    encode,
+    encode_cloze,
+    pack,
+    packing,
+    pad_documents,
+    train_tokenizer,
+)
+from course_lib.corpora.packing import token_stream
 from course_lib.runtime import CourseError
 
 TEXTS = [
@@ -81,7 +90,7 @@ def test_a_mark_spelled_out_in_a_text_is_no_boundary(tokenizers, family):
 def test_packing_wants_enough_text(tokenizers):
     with pytest.raises(CourseError, match=r"less than one row of 512.*load more documents"):
         pack(["cat"], tokenizers["gpt2"], 512)
-    with pytest.raises(CourseError, match="0 documents"):
+    with pytest.raises(CourseError, match="at least one text"):
         pack([], tokenizers["gpt2"], 8)
     with pytest.raises(ValueError, match="at least 2"):
         pack(TEXTS, tokenizers["gpt2"], 1)
@@ -121,10 +130,74 @@ def test_long_documents_are_refused_or_cut_and_counted(tokenizers):
     with pytest.warns(UserWarning, match="3 of 4 documents .* were cut"):
         batch = pad_documents(texts, tokenizers["gpt2"], 8, truncate=True)
     assert batch["input_ids"].shape == (4, 8)
-    with pytest.raises(CourseError, match="No documents"):
+    with pytest.raises(CourseError, match="at least one text"):
         pad_documents([], tokenizers["gpt2"], 8)
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"))))
 def test_bytes_are_those_of_utf_8(texts):
     assert count_bytes(texts) == len("".join(texts).encode())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(texts=documents, chunk=st.integers(1, 200))
+@settings(max_examples=20, deadline=None)
+def test_a_stream_in_chunks_is_what_encode_gives(tokenizers, family, texts, chunk):
+    tokenizer = tokenizers[family]
+    texts = [*texts, "", *TEXTS[:3]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "CHUNK", chunk)
+        chunks = list(token_stream(iter(texts), tokenizer))
+    assert sum(count for count, _ in chunks) == len(texts)
+    ids = [i for _, chunk_ids in chunks for i in chunk_ids.tolist()]
+    assert ids == list(chain.from_iterable(encode(texts, tokenizer)))
+
+
+def test_no_texts_are_no_stream(tokenizers):
+    assert list(token_stream([], tokenizers["gpt2"])) == []
+    assert encode([], tokenizers["gpt2"]) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_the_last_caller_set_changes_nothing(tokenizers, family):
+    tokenizer = tokenizers[family]
+    rows, gap = pack(TEXTS, tokenizer, 16), encode(TEXTS, tokenizer)
+    tokenizer(TEXTS[:2], padding="max_length", truncation=True, max_length=5)
+    assert torch.equal(pack(TEXTS, tokenizer, 16), rows)
+    assert encode(TEXTS, tokenizer) == gap
+
+
+def test_packing_leaves_the_tokenizer_as_it_was(tokenizers):
+    tokenizer = tokenizers["bert"]
+    before = tokenizer.backend_tokenizer.to_str()
+    pack(TEXTS, tokenizer, 16)
+    encode_cloze(["the [MASK]"], tokenizer)
+    assert tokenizer.backend_tokenizer.to_str() == before
+    ids = tokenizer("[MASK] [SEP]", add_special_tokens=False)["input_ids"]
+    assert ids == [tokenizer.mask_token_id, tokenizer.sep_token_id]
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "bart"])
+@pytest.mark.parametrize("text", ["The cat {} on the mat.", "{}", "{} {}x{}", "no gap", "{}\n{}!"])
+def test_in_a_cloze_the_mask_alone_is_meant(tokenizers, family, text):
+    tokenizer = tokenizers[family]
+    text = text.format(*[tokenizer.mask_token] * 3)
+    (ids,) = encode_cloze([text], tokenizer)
+    assert ids == tokenizer(text)["input_ids"]
+    spelled = f"{tokenizer.cls_token}{text} {tokenizer.sep_token}"
+    (ids,) = encode_cloze([spelled], tokenizer)
+    marks = [tokenizer.cls_token_id, tokenizer.sep_token_id]
+    assert [i for i in ids if i in marks] == marks, "one of each, around it"
+    assert ids.count(tokenizer.mask_token_id) == text.count(tokenizer.mask_token)
+
+
+def test_a_stream_holds_two_chunks_at_most(tokenizers, monkeypatch):
+    """So the memory for tokenizing does not grow with the text (figures: tools/bench_data.py)."""
+    monkeypatch.setattr(packing, "CHUNK", 10 * len(TEXTS[0]))
+    read = []
+    texts = (read.append(1) or TEXTS[0] for _ in range(100))
+    done = 0
+    for count, _ in token_stream(texts, tokenizers["gpt2"]):
+        done += count
+        assert len(read) <= done + 10
+    assert done == len(read) == 100
