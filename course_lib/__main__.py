@@ -1,9 +1,10 @@
-"""The command line: `python -m course_lib train RECIPE.toml` and `python -m course_lib runs`.
+"""The command line of the course: train a recipe, make what is on record.
 
-For more than one process or machine: `accelerate launch -m course_lib train RECIPE.toml`.
+For more than one device or machine: `torchrun --nproc_per_node 2 -m course_lib train RECIPE.toml`.
 """
 
 import argparse
+import signal
 import sys
 import tomllib
 from collections import Counter
@@ -48,18 +49,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as stop:
         print(stop, file=sys.stderr)
-        return 130
+        return 128 + getattr(stop, "number", signal.SIGINT)
 
 
 def _train(options: argparse.Namespace) -> int:
+    from course_lib.runtime.processes import is_main
     from course_lib.training import Recipe, train
     from course_lib.training.run_recipe import run_folder
 
     recipe = Recipe.load(options.recipe)
     recipe = recipe.replace(**dict(_assignment(text) for text in options.set))
     run = train(recipe, folder=options.folder, callback=_print_entry)
-    print(f"validation loss {run.validation_loss:.4f} nats per target")
-    print(f"saved in {options.folder or run_folder(recipe)}")
+    if is_main():
+        print(f"validation loss {run.validation_loss:.4f} nats per target")
+        print(f"saved in {options.folder or run_folder(recipe)}")
     return 0
 
 

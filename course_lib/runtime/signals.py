@@ -23,14 +23,20 @@ class StopRequest:
         """Whether somebody has asked to stop."""
         return self.number is not None
 
-    def interrupt(self, message: str) -> BaseException:
-        """What to raise once the step is finished, by what was asked: Ctrl-C or SIGTERM.
+    def interrupt(self, message: str) -> "Stopped":
+        """What to raise once the step is finished.
 
         Where another process was asked and this one was not, it is as with Ctrl-C.
         """
-        if self.number == signal.SIGTERM:
-            return SystemExit(message)
-        return KeyboardInterrupt(message)
+        return Stopped(message, self.number or signal.SIGINT)
+
+
+class Stopped(KeyboardInterrupt):  # noqa: N818  (it is no error)
+    """Stopped by a signal, once the step was finished and saved; `number` is the signal's."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 @contextmanager

@@ -66,8 +66,8 @@ def fit(
         NonFiniteLossError: a loss or a gradient that is not finite, before the update that it would
             spoil; names the step, the learning rate and the last good checkpoint.
         CourseError: the folder holds checkpoints of another run.
-        KeyboardInterrupt: after Ctrl-C (SystemExit after SIGTERM), in any of several processes,
-            once the step is finished and saved.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM in any of several processes, once the step is
+            finished and saved (`course_lib.runtime.signals.Stopped`).
     """
     trainer = _Trainer(model, batch_at, settings, loss, count, folder)
     log = _Log(trainer, callback or (lambda entry: None), identity)
