@@ -31,7 +31,7 @@ class StopRequest:
         return Stopped(message, self.number or signal.SIGINT)
 
 
-class Stopped(KeyboardInterrupt):  # noqa: N818  (it is no error)
+class Stopped(KeyboardInterrupt):
     """Stopped by a signal, once the step was finished and saved; `number` is the signal's."""
 
     def __init__(self, message: str, number: int) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from course_lib.objectives.loss import count_targets, summed_loss
 from course_lib.runtime import choose_device, choose_precision, processes, progress, seed_of
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.signals import stop_requests
+from course_lib.training.ahead import Ahead
 from course_lib.training.checkpoint import checkpoints, load_newest, save_checkpoint, share_tensors
 from course_lib.training.optimizer import learning_rate_at, make_optimizers
 from course_lib.training.recipe import Optimization
@@ -73,7 +74,7 @@ def fit(
     log = _Log(trainer, callback or (lambda entry: None), identity)
     first = log.resume()
     trainer.wrap()
-    with stop_requests() as request:
+    with stop_requests() as request, closing(trainer):
         for step in progress(range(first, settings.steps), initial=first, total=settings.steps):
             log.add(*trainer.step(step))
             done = step + 1
@@ -112,6 +113,8 @@ class _Trainer:
         self.precision = choose_precision(self.device, self.settings.precision)
         self.model.to(self.device)
         self.optimizers = make_optimizers(self.model, self.settings)
+        if self.device.type == "cuda":
+            self.batch_at = Ahead(self.batch_at, self.settings.steps)
         # One scaler for all optimizers: unscaled once, and its scale is updated once, a step.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
 
@@ -121,6 +124,11 @@ class _Trainer:
         if processes.world_size() > 1:
             self.wrapped = DistributedDataParallel(self.wrapped)
         self.wrapped.train()
+
+    def close(self) -> None:
+        """Let the thread go that makes batches ahead."""
+        if isinstance(self.batch_at, Ahead):
+            self.batch_at.close()
 
     def step(self, step: int) -> tuple[float, int, float]:
         """Update once; return the batch's summed loss, its targets, and its gradient norm."""
@@ -156,7 +164,10 @@ class _Trainer:
             )
         first = processes.rank() * number
         return [
-            {key: value[n * size : (n + 1) * size].to(self.device) for key, value in batch.items()}
+            {
+                key: value[n * size : (n + 1) * size].to(self.device, non_blocking=True)
+                for key, value in batch.items()
+            }
             for n in range(first, first + number)
         ]
 
