@@ -134,6 +134,21 @@ def test_the_best_accuracy_is_that_of_the_exact_probabilities(
     assert abs(right / n - accuracy) < 4 * math.sqrt(accuracy * (1 - accuracy) / n)
 
 
+@pytest.mark.parametrize(("register", "kind"), [("general", "review"), ("finance", "earnings")])
+def test_labels_are_for_reviews_alone(register: str, kind: str) -> None:
+    """Letters and comments have a tone too, but stay unlabelled text."""
+    here = world(register)
+    scripts = next(k for k in here.mixture.kinds.values if k.name == kind).scripts.values
+    patterns = [
+        re.compile(".+".join(map(re.escape, template.literals)))
+        for aspect in scripts[0].body
+        for template in aspect.templates.values
+    ]
+    for text in sentiment(here, 200, seed=4)["text"]:
+        for sentence in re.split(r"(?<=\.) ", text):
+            assert any(pattern.fullmatch(sentence) for pattern in patterns), sentence
+
+
 def test_a_mark_is_no_word() -> None:
     """Tables hold a mark for the words of the tail, but no text that holds it is possible."""
     document = next(d for d in world().drafts(200) if toned(d) and d.kind.name == "letter").text()
