@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,24 @@ def whole_folder(final: Path) -> Iterator[Path]:
     Raises:
         CourseError: the folder cannot be written, or the disk is full.
     """
-    partial = final.with_name(f".{final.name}-partial-{socket.gethostname()}-{os.getpid()}")
+    mine = f"partial-{socket.gethostname()}-{os.getpid()}"
+    partial = final.with_name(f".{final.name}-{mine}")
+    before = final.with_name(f".{final.name}-before-{mine}")
     try:
         _sweep(final.parent)
-        shutil.rmtree(partial, ignore_errors=True)
+        for left in (partial, before):  # by a process that had the number of this one
+            shutil.rmtree(left, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
-        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        within = sorted(partial.rglob("*"))
+        files = [path for path in within if path.is_file()]
         manifest = {path.relative_to(partial).as_posix(): _fingerprint(path) for path in files}
         written = partial / MANIFEST
         written.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        for path in [*files, written, partial]:
+        for path in [*within, written, partial]:
             _flush(path)
-        shutil.rmtree(final, ignore_errors=True)
+        with suppress(FileNotFoundError):  # put aside, which takes no time, and not deleted first
+            final.rename(before)
         partial.rename(final)
         _flush(final.parent)
     except (OSError, SafetensorError) as error:
@@ -58,7 +64,10 @@ def whole_folder(final: Path) -> Iterator[Path]:
             "folder that you can write (COURSE_CACHE says where the course keeps its own)."
         ) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if before.exists() and not final.exists():
+            before.rename(final)
+        for left in (partial, before):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def verify_folder(folder: Path) -> None:
@@ -70,6 +79,8 @@ def verify_folder(folder: Path) -> None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.items()}
+        if not expected:
+            raise ValueError(f"{MANIFEST} is empty")
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DamagedFolderError(f"{folder} has no readable {MANIFEST}.") from error
     for name, (size, digest) in expected.items():
@@ -91,10 +102,15 @@ def require_writable(folder: Path) -> None:
         CourseError: it cannot.
     """
     there = folder
-    while not there.exists():
+    while not os.path.exists(there):  # Path.exists raises where one may not look
         there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise CourseError(f"{folder} cannot be written: choose a folder that you can write.")
+    try:  # to ask for permission is not enough: the disk may be read-only, or a quota used up
+        with tempfile.TemporaryDirectory(prefix=".writable-", dir=there):
+            pass
+    except OSError as error:
+        raise CourseError(
+            f"{folder} cannot be written ({error.strerror}): choose a folder that you can write."
+        ) from error
 
 
 def _fingerprint(file: Path) -> dict[str, Any]:
@@ -105,15 +121,12 @@ def _fingerprint(file: Path) -> dict[str, Any]:
 
 def _flush(path: Path) -> None:
     """To the disk. Some file systems (network drives, FUSE) cannot do that for a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if path.is_dir():
-            with suppress(OSError):
-                os.fsync(descriptor)
-        else:
+    with suppress(OSError) if path.is_dir() else nullcontext():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _sweep(parent: Path) -> None:

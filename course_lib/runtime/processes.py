@@ -4,11 +4,16 @@
 """
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from course_lib.runtime.errors import CourseError
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -49,19 +54,30 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
     return tuple((summed(torch.tensor(flags, dtype=torch.int32, device=device)) > 0).tolist())
 
 
-def from_main(value: Any) -> Any:
-    """What the main process has, in all of them: it may be the only one that sees the files."""
+def from_main(make: Callable[[], T]) -> T:
+    """What `make` gives in the main process, in all of them: only it need see the files.
+
+    Raises:
+        CourseError: the one that `make` raises, in all of them, so that none waits for ever.
+    """
     if world_size() == 1:
-        return value
-    box = [value]
+        return make()
+    box: list[Any] = [None]
+    if is_main():
+        try:
+            box = [make()]
+        except CourseError as error:
+            box = [error]
     dist.broadcast_object_list(box, src=0)
+    if isinstance(box[0], CourseError):
+        raise box[0]
     return box[0]
 
 
-def wait_for_all() -> None:
-    """Go on once every process is here."""
-    if world_size() > 1:
-        dist.barrier()
+def leave_processes() -> None:
+    """Part from the other processes, at an end that all of them have reached."""
+    if _joined():
+        dist.destroy_process_group()
 
 
 def _joined() -> bool:

@@ -64,3 +64,5 @@ def stop_requests() -> Iterator[StopRequest]:
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
+    if request.pending:  # it came after the last look: whoever had the signal before gets it now
+        signal.raise_signal(request.number)

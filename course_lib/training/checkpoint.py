@@ -84,8 +84,9 @@ def share_tensors(model: nn.Module, optimizers: list[Optimizer]) -> None:
     """Give all processes what the main one has loaded: it may be the only one to see the folder."""
     if processes.world_size() == 1:
         return
-    mine = (_model_tensors(model), _optimizer_tensors(optimizers))
-    weights, moments = processes.from_main(mine)
+    weights, moments = processes.from_main(
+        lambda: (_model_tensors(model), _optimizer_tensors(optimizers))
+    )
     if not processes.is_main():
         model.load_state_dict(weights, strict=False)
         _restore(optimizers, moments)

@@ -120,9 +120,11 @@ class _Trainer:
 
     def wrap(self) -> None:
         """Compile and share among processes, after the weights of a checkpoint are in place."""
-        self.wrapped = torch.compile(self.model) if self.settings.compile else self.model
+        self.wrapped = self.model
         if processes.world_size() > 1:
             self.wrapped = DistributedDataParallel(self.wrapped)
+        if self.settings.compile:  # outermost, where the loss looks whether it is compiled
+            self.wrapped = torch.compile(self.wrapped)
         self.wrapped.train()
 
     def close(self) -> None:
@@ -228,9 +230,8 @@ class _Log:
             mode="json", exclude={"checkpoint_every"}
         )
         state: dict[str, Any] = {"step": 0, "history": [], "pending": []}
-        if trainer.folder and processes.is_main():
-            state |= load_newest(trainer.folder, *parts, self.identity) or {}
-        state = processes.from_main(state)
+        if folder := trainer.folder:
+            state |= processes.from_main(lambda: load_newest(folder, *parts, self.identity) or {})
         if state["step"]:
             share_tensors(*parts)
         if trainer.scaler.is_enabled() and "scaler" in state:
@@ -268,13 +269,13 @@ class _Log:
 
     def save(self, done: int) -> None:
         trainer = self.trainer
-        if processes.is_main():
-            state = {"history": self.history, "pending": self.pending, "settings": self.identity}
-            if trainer.scaler.is_enabled():
-                state["scaler"] = trainer.scaler.state_dict()
-            parts = (trainer.model, trainer.optimizers)
-            self.saved = save_checkpoint(trainer.folder, done, *parts, state)
-        self.saved = processes.from_main(self.saved)
+        state = {"history": self.history, "pending": self.pending, "settings": self.identity}
+        if trainer.scaler.is_enabled():
+            state["scaler"] = trainer.scaler.state_dict()
+        parts = (trainer.model, trainer.optimizers)
+        self.saved = processes.from_main(
+            lambda: save_checkpoint(trainer.folder, done, *parts, state)
+        )
         self.clock = time.monotonic()
 
     def _tell(self, entry: dict[str, float]) -> None:

@@ -39,12 +39,13 @@ def make_optimizers(model: nn.Module, settings: Optimization) -> list[Optimizer]
     size of AdamW's, so one learning rate serves both.
     """
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    matrices, optimizers = [], []
+    matrices, optimizers = [], []  # an adapter is all matrices, other models have none
     if settings.optimizer == "muon":
         inputs_and_outputs = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
         matrices = [
             p for p in parameters.values() if p.ndim == 2 and id(p) not in inputs_and_outputs
         ]
+    if matrices:
         optimizers.append(
             torch.optim.Muon(
                 matrices,
@@ -59,6 +60,8 @@ def make_optimizers(model: nn.Module, settings: Optimization) -> list[Optimizer]
         {"params": [p for p in rest if p.ndim >= 2], "weight_decay": settings.weight_decay},
         {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
     ]
-    groups = [group for group in groups if group["params"]]
-    adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
-    return [*optimizers, adamw]
+    if groups := [group for group in groups if group["params"]]:
+        optimizers.append(
+            torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
+        )
+    return optimizers

@@ -1,6 +1,7 @@
 """A finished run: model, tokenizer, recipe and history, in files that any tool can read."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ class Run:
         Raises:
             CourseError: there is no run in the folder, or its files are not what was saved.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         about = _about(folder)
         recipe = Recipe.from_dict(about["recipe"])
         try:
@@ -160,7 +161,7 @@ def refuse_foreign(folder: Path) -> None:
     Raises:
         CourseError: the folder holds files and no run.
     """
-    if folder.exists() and not (folder / ABOUT).is_file():
+    if os.path.exists(folder) and not (folder / ABOUT).is_file():
         if folder.is_dir() and not any(folder.iterdir()):
             return
         raise CourseError(f"{folder} holds something that is not a run: choose another folder.")

@@ -1,5 +1,6 @@
 """`train(recipe)`: a recipe in, a run out, the second time at once."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -45,10 +46,11 @@ def train(
         KeyboardInterrupt: after Ctrl-C; the message says where the run was saved.
     """
     place = Path(folder).expanduser().resolve() if folder else run_folder(recipe)
-    if (place / ABOUT).is_file():
-        return _load(place, recipe, callback)
-    refuse_foreign(place)
-    require_writable(place.parent)
+    processes.join_processes(choose_device())
+    if run := processes.from_main(lambda: _found(place, recipe)):
+        for entry in run.history if callback and processes.is_main() else ():
+            callback(entry)
+        return run
 
     started = time.perf_counter()
     start = load_start(recipe)
@@ -79,10 +81,10 @@ def train(
         "seconds": round(time.perf_counter() - started, 1),
     }
     run = Run(model.eval(), prepared.tokenizer, recipe, history, info)
+    processes.from_main(lambda: run.save(place))
     if processes.is_main():
-        run.save(place)
         shutil.rmtree(checkpoints, ignore_errors=True)
-    processes.wait_for_all()
+    processes.leave_processes()
     return run
 
 
@@ -107,15 +109,18 @@ def validation_loss(
     return total / targets
 
 
-def _load(place: Path, recipe: Recipe, callback: Callable | None) -> Run:
+def _found(place: Path, recipe: Recipe) -> Run | None:
+    """The run that lies there, or None where one can be written."""
+    if not os.path.isfile(place / ABOUT):  # Path.is_file raises where one may not look
+        refuse_foreign(place)
+        require_writable(place.parent)
+        return None
     run = Run.load(place)
     if run.recipe.digest() != recipe.digest():
         what = "; ".join(differences(run.recipe.to_dict(), recipe.to_dict())[:4])
         raise CourseError(
             f"{place} holds another run ({what}): choose another folder, or delete it."
         )
-    for entry in run.history if callback and processes.is_main() else ():
-        callback(entry)
     return run
 
 
