@@ -20,8 +20,9 @@ from pydantic import BeforeValidator
 from tokenizers import AddedToken, Tokenizer, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from course_lib.corpora.prepared import code_of_texts
 from course_lib.corpora.vocabularies import train_byte_bpe, train_unigram, train_wordpiece
-from course_lib.runtime import CourseError, cache_path, data_path
+from course_lib.runtime import CourseError, cache_path
 from course_lib.runtime.checks import Count, Text, Texts, checked
 
 TRAINING_BYTES = 3_000_000  # more text hardly changes so small a vocabulary, and costs seconds
@@ -207,17 +208,12 @@ def _check_size(learnt: int, vocab_size: int) -> None:
 
 def _digest(corpus: str) -> str:
     """Changes with whatever changes the text or how it is cut: code, the world's words, files."""
-    sources = list(Path(__file__).parent.rglob("*.py"))
-    if corpus.startswith("world"):
-        sources += data_path("world").iterdir()
-    digest = hashlib.sha256(f"{corpus} {tokenizers.__version__}".encode())
-    for source in sorted(sources):
-        digest.update(source.name.encode() + source.read_bytes())
+    what = [corpus, tokenizers.__version__, code_of_texts()]
     if corpus.startswith(("text:", "hub:")):
         from course_lib.corpora.loading import fingerprint, load
 
-        digest.update(str(fingerprint(corpus, lambda: load(corpus))).encode())
-    return digest.hexdigest()[:16]
+        what.append(fingerprint(corpus, lambda: load(corpus)))
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
 
 def _read(file: Path, vocab_size: int) -> Tokenizer | None:

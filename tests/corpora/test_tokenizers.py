@@ -276,6 +276,16 @@ def test_two_that_train_the_same_tokenizer_at_once_agree(tmp_path, monkeypatch):
     assert file.suffix == ".json"
 
 
+def test_changed_text_of_ones_own_gives_another_tokenizer(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "animals.txt"
+    vocabularies = []
+    for texts in (TEXTS, [text.replace("badger", "walrus") for text in TEXTS]):
+        file.write_text("\n\n".join(texts), encoding="utf-8")
+        vocabularies.append(tokenizer_for("gpt2", f"text:{file}", 400).get_vocab())
+    assert vocabularies[0] != vocabularies[1]
+
+
 def test_the_cache_is_used_and_mends_itself(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
     trained = []
