@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from course_lib.runtime.errors import CourseError
 
@@ -27,7 +28,12 @@ def add_lora(
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(targets) or None
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=list(targets) or None,
+        # GPT-2's layers keep their matrices the other way round.
+        fan_in_fan_out=any(isinstance(part, Conv1D) for part in model.modules()),
     )
     try:
         return get_peft_model(model, config)

@@ -1,8 +1,9 @@
 """Whether what is on record still comes out: runs are made again and held against their lines.
 
 Code changes more often than what it computes. Where a run of each recipe of a study, made again by
-today's code, meets its record digit for digit, the other seeds of that recipe are taken for today's
-too. Where one does not, all of its recipe stay stale, and `make runs` makes them anew.
+today's code, has the losses of its record digit for digit and its measurements within a hundredth of
+the study's tolerance (where sums are taken in another order, one decision in a thousand may fall the
+other way), the other seeds of that recipe are taken for today's too. Where one does not, all of its recipe stay stale, and `make runs` makes them anew.
 """
 
 import sys
@@ -41,11 +42,11 @@ def verify(study: Study, *, jobs: int = 2) -> dict[str, bool]:
             print(f"failed: {result}", file=sys.stderr, flush=True)
             continue
         key = first[result.recipe.digest()]
-        same = differing(there[result.recipe.digest()], result)
-        for line in same:
+        differences = differing(there[result.recipe.digest()], result, study.tolerance / 100)
+        for line in differences:
             print(f"{study.name} {result.recipe.name}: {line}", flush=True)
-        outcome[f"{result.recipe.name} {key.digest()}"] = not same
-        if not same:
+        outcome[f"{result.recipe.name} {key.digest()}"] = not differences
+        if not differences:
             for record in groups[key]:
                 about = {"code": code_digest(), "measured": measure_digest(study)}
                 there[record.recipe.digest()] = replace(record, info=record.info | about)
@@ -53,28 +54,34 @@ def verify(study: Study, *, jobs: int = 2) -> dict[str, bool]:
     return outcome
 
 
-def differing(then: Record, now: Record) -> list[str]:
-    """What does not come out: losses of the history and measurements, one line each."""
-    pairs = {
-        f"loss at step {a['step']}": (a["loss"], b["loss"])
+def differing(then: Record, now: Record, tolerance: float) -> list[str]:
+    """What does not come out: losses of the history, and measurements, a line each."""
+    if len(then.history) != len(now.history):
+        return [
+            f"{len(then.history)} entries of the history were on record, {len(now.history)} are"
+        ]
+    losses = {
+        f"{key} at step {a['step']}": (a[key], b.get(key))
         for a, b in zip(then.history, now.history, strict=True)
+        for key in ("loss", "validation_loss")
+        if key in a
     }
-    pairs["last loss"] = tuple(
-        record.history[-1].get("validation_loss", record.history[-1]["loss"])
-        for record in (then, now)
-    )
-    for name in sorted(then.measurements.keys() | now.measurements.keys()):
-        pairs[name] = (then.measurements.get(name), now.measurements.get(name))
-    return [f"{name} was {a}, is {b}" for name, (a, b) in pairs.items() if not _same(a, b)][:5]
+    measured = {
+        name: (then.measurements.get(name), now.measurements.get(name))
+        for name in sorted(then.measurements.keys() | now.measurements.keys())
+    }
+    found = [(name, a, b) for name, (a, b) in losses.items() if not _close(a, b, DIGITS * abs(a))]
+    found += [(name, a, b) for name, (a, b) in measured.items() if not _close(a, b, tolerance)]
+    return [f"{name} was {a}, is {b}" for name, a, b in found]
 
 
-def _same(a: object, b: object) -> bool:
+def _close(a: object, b: object, tolerance: float) -> bool:
     if isinstance(a, int | float) and isinstance(b, int | float):
-        return abs(a - b) <= DIGITS * max(abs(a), abs(b), 1e-3)
+        return abs(a - b) <= tolerance * max(1.0, abs(a))
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_same, a, b))
+        return len(a) == len(b) and all(_close(x, y, tolerance) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(_close(a[key], b[key], tolerance) for key in a)
     return a == b
 
 

@@ -8,7 +8,9 @@ import torch
 from torch import LongTensor, Tensor
 from transformers import PreTrainedTokenizerBase
 
-from course_lib.corpora import load, load_examples, pack, tokenizer_for
+from course_lib.corpora import load_examples, tokenizer_for
+from course_lib.corpora.blocks import blocks
+from course_lib.corpora.permutation import Permutation
 from course_lib.objectives import make_objective
 from course_lib.runtime import CourseError, generator
 from course_lib.training.recipe import HEADED, Recipe, Source
@@ -92,15 +94,15 @@ class Batches:
     def _take(self, number: int, turn: LongTensor) -> LongTensor | list[Any]:
         """Rows of a corpus by their place in its own endless stream of epochs."""
         count = len(self.sources[number])
-        first, last = int(turn[0]) // count, int(turn[-1]) // count
-        order = torch.cat([self._order(number, epoch) for epoch in range(first, last + 1)])
-        return self.sources[number][order[turn - first * count]]
+        epoch, place = turn // count, turn % count
+        parts = [self._order(number, e)[place[epoch == e]] for e in epoch.unique().tolist()]
+        return self.sources[number][torch.cat(parts)]
 
-    def _order(self, number: int, epoch: int) -> LongTensor:
+    def _order(self, number: int, epoch: int) -> Permutation:
         if self._cached.get(number, (None,))[0] != epoch:
             # The first corpus has the key that it would have alone.
             key = ("order", epoch) if number == 0 else ("order", epoch, number)
-            order = torch.randperm(len(self.sources[number]), generator=generator(self.seed, *key))
+            order = Permutation(len(self.sources[number]), self.seed, *key)
             self._cached[number] = (epoch, order)
         return self._cached[number][1]
 
@@ -192,8 +194,8 @@ class _Reader:
                 template=self.recipe.data.template,
                 kind=self.kind,
             )
-        texts = load(source.corpus, split, documents=limit)["text"]
-        return pack(texts, self.tokenizer, self.recipe.data.length)
+        length = self.recipe.data.length
+        return blocks(source.corpus, split, self.tokenizer, length, documents=limit)
 
 
 def _validation(reader: _Reader, sources: Sequence[Source], objective: Any) -> list[Batch]:

@@ -124,7 +124,7 @@ def test_verified_recipes_are_current_and_only_those_that_come_out(made, monkeyp
     outcome = verify(both, jobs=1)
     assert sorted(outcome.values()) == [False, True]
     assert len(made) == 7, "one run of each recipe is made again"
-    assert "last loss was" in capsys.readouterr().out
+    assert "validation_loss at step 100 was" in capsys.readouterr().out
     left = stale(both)
     assert set(left) == {recipe.digest() for recipe in OTHER}
 

@@ -4,17 +4,16 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from tiny import FAMILY_OF, packed_rows, tiny_model, word_tokenizer
 from torch import nn
 
 from course_lib.objectives import make_objective
-from course_lib.runtime import processes as processes_module
 from course_lib.training import Optimization, fit
 from course_lib.training.data import Batches
 
@@ -22,6 +21,7 @@ LENGTH = 24
 HEAVY = [
     "course_lib.training.loop",
     "course_lib.training.data",
+    "course_lib.training.run_recipe",
     "course_lib.models.architecture",
     "course_lib.objectives.registry",
 ]
@@ -60,6 +60,21 @@ def assert_same(found: tuple, expected: tuple) -> None:
     assert found[1] == expected[1]
 
 
+class StoppedError(Exception):
+    """Ends a run from outside, with no chance to save."""
+
+
+def stopping_at(step: int, source: Callable) -> Callable:
+    """The batches of `source`, until that of `step` is asked for."""
+
+    def batch_at(number: int) -> dict[str, torch.Tensor]:
+        if number == step:
+            raise StoppedError
+        return source(number)
+
+    return batch_at
+
+
 def in_child(target: Callable, *arguments: object) -> BaseProcess:
     """Start a function in a process of its own; torch is imported once for all of them."""
     context = multiprocessing.get_context("forkserver")
@@ -67,6 +82,39 @@ def in_child(target: Callable, *arguments: object) -> BaseProcess:
     child = context.Process(target=target, args=arguments)
     child.start()
     return child
+
+
+def in_processes(count: int, target: Callable, *arguments: object) -> list[BaseProcess]:
+    """Start a function in processes that know each other, as `torchrun` does, without its wait."""
+    port = free_port()
+    return [in_child(as_one_of, count, rank, port, target, *arguments) for rank in range(count)]
+
+
+def exit_codes(children: list[BaseProcess], seconds: float = 180) -> list[int | None]:
+    """Wait for children; None for one that is still there after `seconds`, which is then killed."""
+    for child in children:
+        child.join(seconds)
+    codes = [child.exitcode for child in children]
+    for child in children:
+        child.kill()
+    return codes
+
+
+def as_one_of(count: int, rank: int, port: int, target: Callable, *arguments: object) -> None:
+    """Be one process of several; a signal that stops the training is the exit status."""
+    torch.set_num_threads(1)
+    os.environ |= {
+        "WORLD_SIZE": str(count),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    try:
+        target(*arguments)
+    except KeyboardInterrupt as stop:
+        sys.exit(128 + getattr(stop, "number", signal.SIGINT))
 
 
 def train_and_be_killed(objective: str, folder: Path, step: int) -> None:
@@ -80,28 +128,6 @@ def train_and_be_killed(objective: str, folder: Path, step: int) -> None:
         return source(number)
 
     fit(model_for(objective), batch_at, small(), folder=folder)
-
-
-def train_as_one_of(
-    processes: int, rank: int, port: int, file: Path, objective: str, changes: dict
-) -> None:
-    """Be one process of a data-parallel run; the first one writes the weights."""
-    torch.set_num_threads(1)
-    os.environ |= {
-        "WORLD_SIZE": str(processes),
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    model = model_for(objective, dropout=0.0).double()
-    history = fit(model, batches(objective), small(checkpoint_every=None, **changes))
-    assert processes_module.world_size() == processes
-    if rank == 0:
-        weights = {name: p.detach().clone() for name, p in model.named_parameters()}
-        losses = torch.tensor([entry["loss"] for entry in history], dtype=torch.float64)
-        save_file(weights | {"losses": losses}, file)
 
 
 def free_port() -> int:

@@ -5,11 +5,11 @@ Run with: python -m pytest tests/training/test_run_recipe.py
 
 import signal
 
-import datasets
 import pytest
 import torch
 from tiny import FAMILY_OF, documents, tiny_recipe, word_tokenizer
 
+from course_lib.corpora import pack
 from course_lib.objectives import OBJECTIVES
 from course_lib.runtime import CourseError
 from course_lib.training import Run, data, run_recipe, train
@@ -21,11 +21,11 @@ from course_lib.training.start import fresh_model
 def text(monkeypatch, tmp_path):
     """Two hundred small documents, and a cache of the test's own."""
 
-    def load(name, split="train", *, documents=None):
+    def blocks(name, split, tokenizer, length, *, documents=None):
         count = documents or {"train": 200, "validation": 40}[split]
-        return datasets.Dataset.from_dict({"text": drawn(count, split)})
+        return pack(drawn(count, split), tokenizer, length)
 
-    monkeypatch.setattr(data, "load", load)
+    monkeypatch.setattr(data, "blocks", blocks)
     monkeypatch.setattr(data, "tokenizer_for", lambda family, *_: word_tokenizer(family))
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
 
