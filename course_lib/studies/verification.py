@@ -1,9 +1,10 @@
 """Whether what is on record still comes out: runs are made again and held against their lines.
 
-Code changes more often than what it computes. Where a run of each recipe of a study, made again by
-today's code, has the losses of its record digit for digit and its measurements within a hundredth of
-the study's tolerance (where sums are taken in another order, one decision in a thousand may fall the
-other way), the other seeds of that recipe are taken for today's too. Where one does not, all of its recipe stay stale, and `make runs` makes them anew.
+Code changes more often than what it computes. One run of each recipe of a study is made again by
+today's code. If its losses are those on record, digit for digit, and its measurements within a
+hundredth of the study's tolerance (where sums are taken in another order, one decision in a
+thousand may fall the other way), the other seeds of that recipe are taken for today's too. If not,
+all of the recipe stay stale, and `make runs` makes them anew.
 """
 
 import sys
