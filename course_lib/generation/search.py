@@ -34,7 +34,7 @@ def generate_targets(
         ValueError: no sources, or fewer than 1 beam or new token.
     """
     require_kind(model, "seq2seq", "generate_targets")
-    encoded = encode_sources(model, tokenizer, sources)
+    encoded = encode_sources(tokenizer, sources, max_length=context_length(model))
     lengths = encoded["attention_mask"].sum(dim=1)
     written = [""] * len(sources)
     for rows in lengths.argsort().split(batch_size):  # like lengths together: little padding

@@ -15,8 +15,7 @@ from transformers import BertLMHeadModel, PreTrainedModel, PreTrainedTokenizerBa
 from course_lib.models.families import FAMILIES, Attention
 from course_lib.models.initialization import initialize_local_attention
 from course_lib.models.published import published_sizes
-from course_lib.runtime.checks import Count, Rate, checked
-from course_lib.runtime.errors import CourseError
+from course_lib.runtime.checks import BadArgumentError, Count, Rate, checked
 
 
 @checked
@@ -52,7 +51,7 @@ def build(
             mask takes "causal" too; the head, which is the same, then predicts the next token.
 
     Raises:
-        CourseError: an unknown family, or a shape that cannot be.
+        BadArgumentError: an unknown family, or a shape that cannot be.
     """
     _validate(family, tokenizer, width, heads, attention)
     shape = _shape(family, tokenizer, width, layers, heads, length) | _dropout(family, dropout)
@@ -75,11 +74,11 @@ def build_published(
     The tokenizer decides how many rows the embedding has; all else is as published.
 
     Raises:
-        CourseError: no such family or size.
+        BadArgumentError: no such family or size.
     """
     sizes = {size.name: size for size in published_sizes(family)}
     if name not in sizes:
-        raise CourseError(f"published={name!r}: the sizes of {family} are {', '.join(sizes)}.")
+        raise BadArgumentError(f"published={name!r}: the sizes of {family} are {', '.join(sizes)}.")
     size = sizes[name]
     shape = size.config | {"vocab_size": len(tokenizer)} | _dropout(family, dropout)
     config = FAMILIES[family].config_class(**shape, **_token_ids(family, tokenizer))
@@ -92,13 +91,15 @@ def _validate(
     family: str, tokenizer: PreTrainedTokenizerBase, width: int, heads: int, attention: str
 ) -> None:
     if family not in FAMILIES:
-        raise CourseError(f"family={family!r}: choose one of {', '.join(FAMILIES)}.")
+        raise BadArgumentError(f"family={family!r}: choose one of {', '.join(FAMILIES)}.")
     if width % heads:
-        raise CourseError(f"width={width} does not divide into heads={heads}: make it a multiple.")
+        raise BadArgumentError(
+            f"width={width} does not divide into heads={heads}: make it a multiple."
+        )
     if attention == "left" and not FAMILIES[family].left_objectives:
-        raise CourseError(f'attention="left" is for bert; {family} decides its own attention.')
+        raise BadArgumentError(f'attention="left" is for bert; {family} decides its own attention.')
     if tokenizer.pad_token_id is None:
-        raise CourseError("The tokenizer has no padding token: set tokenizer.pad_token.")
+        raise BadArgumentError("The tokenizer has no padding token: set tokenizer.pad_token.")
 
 
 def _shape(

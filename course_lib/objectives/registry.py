@@ -11,8 +11,7 @@ from course_lib.objectives.infilling import TextInfilling
 from course_lib.objectives.masked import MaskedLM
 from course_lib.objectives.span_corruption import SpanCorruption
 from course_lib.objectives.supervised import Supervised
-from course_lib.runtime.checks import Share, checked
-from course_lib.runtime.errors import CourseError
+from course_lib.runtime.checks import BadArgumentError, Share, checked
 
 Objective = Callable[[LongTensor, Any], dict[str, Tensor]]
 OBJECTIVES = ("masked", "masked-static", "causal", "span", "infilling")
@@ -28,10 +27,10 @@ def make_objective(
     Those of `OBJECTIVES` take packed rows of text, those of `ON_EXAMPLES` examples with an answer.
 
     Raises:
-        CourseError: unknown name, or a rate for an objective that corrupts nothing.
+        BadArgumentError: unknown name, or a rate for an objective that corrupts nothing.
     """
     if rate is not None and name in ("causal", *ON_EXAMPLES):
-        raise CourseError(f"objective.rate = {rate}: leave it out, {name} corrupts nothing.")
+        raise BadArgumentError(f"objective.rate = {rate}: leave it out, {name} corrupts nothing.")
     options = {} if rate is None else {"rate": rate}
     match name:
         case "masked":
@@ -49,4 +48,4 @@ def make_objective(
         case "classification":
             return Supervised.from_tokenizer(tokenizer, text_labels=True)
     names = ", ".join((*OBJECTIVES, *ON_EXAMPLES))
-    raise CourseError(f"Unknown objective {name!r}: choose one of {names}.")
+    raise BadArgumentError(f"Unknown objective {name!r}: choose one of {names}.")

@@ -147,7 +147,10 @@ def _world() -> World:
 
 @cache
 def _tokenizers() -> tuple:
-    return tuple(tokenizer_for(r.family, r.corpus, r.vocab_size) for r in RECIPES.values())
+    return tuple(
+        tokenizer_for(recipe["family"], recipe["corpus"], recipe["vocab_size"])
+        for recipe in RECIPES.values()
+    )
 
 
 # A tag stands at the last piece of its word: at the first, a model that sees the left side only

@@ -8,12 +8,8 @@ import torch
 
 from course_lib.corpora import World, load, train_tokenizer
 from course_lib.corpora.world.tasks import cloze as gaps
-from course_lib.evaluation import (
-    candidate_log_probs,
-    candidates,
-    document_losses,
-    sequence_log_prob,
-)
+from course_lib.evaluation import candidate_log_probs, document_losses, sequence_log_prob
+from course_lib.evaluation.likelihood import candidates
 from course_lib.generation import cloze
 from course_lib.objectives.loss import target_losses
 from course_lib.runtime import CourseError

@@ -10,8 +10,11 @@ from datasets import Dataset
 from course_lib.corpora import World, load, train_tokenizer
 from course_lib.corpora.world.tasks import TAGS, entities, sentiment
 from course_lib.finetuning import EntityTask, SentimentTask, fine_tune
-from course_lib.finetuning.heads import _logits, _with_head
 from course_lib.models import build
+from course_lib.models.heads import with_head
+from course_lib.objectives import Supervised
+from course_lib.objectives.labels import label_logits
+from course_lib.runtime import CourseError
 from course_lib.training import Optimization
 
 SETTINGS = Optimization(steps=3, batch=4, warmup=0, learning_rate=1e-3)
@@ -45,20 +48,20 @@ def body(bodies):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_body_is_taken_over_weight_for_weight(bodies, family):
-    model = _with_head(bodies[family], SentimentTask(), seed=0)
+    model = with_head(bodies[family], labels=2, seed=0)
     ours, theirs = bodies[family].base_model.state_dict(), model.base_model.state_dict()
     assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
     assert len(theirs) == len(ours) or family == "t5"  # whose decoder stays behind
 
 
 def test_of_a_t5_the_whole_encoder_and_nothing_of_the_decoder_is_kept(bodies):
-    kept = _with_head(bodies["t5"], SentimentTask(), seed=0).base_model.state_dict()
+    kept = with_head(bodies["t5"], labels=2, seed=0).base_model.state_dict()
     encoder = {name for name in bodies["t5"].state_dict() if name.startswith("encoder.")}
     assert set(kept) == encoder | {"shared.weight"}
 
 
 def test_the_head_follows_the_seed_and_fine_tuning_leaves_the_body_alone(body, tokenizer):
-    heads = [_with_head(body, SentimentTask(), seed).classifier.weight for seed in (0, 0, 1)]
+    heads = [with_head(body, 2, seed).classifier.weight for seed in (0, 0, 1)]
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
     before = {name: tensor.clone() for name, tensor in body.state_dict().items()}
@@ -72,12 +75,10 @@ def test_the_head_follows_the_seed_and_fine_tuning_leaves_the_body_alone(body, t
 def test_each_word_has_its_tag_once_at_one_end(tokenizers, family, piece):
     data, tokenizer = entities(World(), 60), tokenizers[family]
     encoded = EntityTask(len(TAGS), piece).encode(data, tokenizer)
-    for row, (words, tags) in enumerate(zip(data["tokens"], data["tags"], strict=True)):
-        labels = encoded["labels"][row]
-        assert labels[labels != -100].tolist() == tags
-        assert labels[encoded["attention_mask"][row] == 0].eq(-100).all()
-        ids = encoded["input_ids"][row][labels != -100].tolist()
-        for word, id in zip(words, ids, strict=True):
+    for row, words, tags in zip(encoded.encoded, data["tokens"], data["tags"], strict=True):
+        tagged = [pair for pair in zip(*row.values(), strict=True) if pair[1] != -100]
+        assert [tag for _, tag in tagged] == tags
+        for word, (id, _) in zip(words, tagged, strict=True):
             text = tokenizer.convert_ids_to_tokens(id).strip("\u0120\u2581#")
             if not text.startswith("<0x"):  # a byte of a letter that the vocabulary lacks
                 assert word.startswith(text) if piece == "first" else word.endswith(text)
@@ -87,15 +88,16 @@ def test_bert_reads_the_same_tokens_as_from_single_words(tokenizer):
     """The two ways agree for BERT, which keeps no spaces; for the others only one is right."""
     data = entities(World(), 60)
     encoded = EntityTask(len(TAGS)).encode(data, tokenizer)
-    words = tokenizer(list(data["tokens"]), is_split_into_words=True, padding=True)
-    assert encoded["input_ids"].tolist() == words["input_ids"]
+    words = tokenizer(list(data["tokens"]), is_split_into_words=True)["input_ids"]
+    assert [row["input_ids"] for row in encoded.encoded] == words
 
 
 @pytest.mark.parametrize("family", ["gpt2", "t5"])
 def test_words_are_read_as_in_running_text(tokenizers, family):
     row = Dataset.from_dict({"tokens": [["The", "cat", "sat", "on", "it", "."]], "tags": [[0] * 6]})
     encoded = EntityTask(len(TAGS)).encode(row, tokenizers[family])
-    assert encoded["input_ids"][0].tolist() == tokenizers[family]("The cat sat on it.")["input_ids"]
+    read = tokenizers[family]("The cat sat on it.")["input_ids"]
+    assert encoded.encoded[0]["input_ids"] == read
 
 
 def test_another_piece_is_refused():
@@ -116,11 +118,12 @@ def test_an_easy_task_is_learned(bodies, tokenizers, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_has_no_say(bodies, tokenizers, family):
     """A text's logits are the same alone and beside a longer text."""
-    task, texts = SentimentTask(), ["The cat sat.", "The dog sat on the rug, and nobody was angry."]
-    model = _with_head(bodies[family], task, seed=0).eval()
+    texts = ["The cat sat.", "The dog sat on the rug, and nobody was angry."]
+    pad = Supervised(tokenizers[family], text_labels=True)
+    model = with_head(bodies[family], labels=2, seed=0).eval()
     data = Dataset.from_dict({"text": texts, "label": [0, 1]})
-    together = _logits(model, task.encode(data, tokenizers[family]))
-    alone = _logits(model, task.encode(data.select([0]), tokenizers[family]))
+    examples = SentimentTask().encode(data, tokenizers[family]).encoded
+    together, alone = (label_logits(model, pad(rows)) for rows in (examples, examples[:1]))
     torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=1e-5)
 
 
@@ -132,5 +135,5 @@ def test_the_same_seed_gives_the_same_score(body, tokenizer):
 
 def test_no_examples_are_refused(body, tokenizer):
     data = sentiment(World(), 4)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(CourseError, match="at least one"):
         fine_tune(body, tokenizer, SentimentTask(), data.select([]), data, SETTINGS)

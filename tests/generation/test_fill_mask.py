@@ -1,6 +1,6 @@
 """Guards fill-the-mask: the right blank, the right token, refusals where a score would mislead.
 
-Run with: pytest tests/evaluation/test_blanks.py
+pytest tests/generation/test_fill_mask.py
 """
 
 import pytest

@@ -1,6 +1,6 @@
 """Guards sampling and scoring against the ones in transformers and against the chain rule.
 
-Run with: pytest tests/evaluation/test_generation.py
+pytest tests/generation/test_sampling.py
 """
 
 import math

@@ -1,6 +1,6 @@
 """Guards the loss that every run trains on: right targets, right shift, right sum, for each kind.
 
-Run with: pytest tests/models/test_target_losses.py
+pytest tests/objectives/test_loss.py
 """
 
 import pytest

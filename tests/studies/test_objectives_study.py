@@ -1,6 +1,6 @@
 """Guards the comparison of notebook 04: equal prices, fair questions, a proofreader that is right.
 
-pytest tests/classroom/test_objectives_study.py
+pytest tests/studies/test_objectives_study.py
 """
 
 import pytest
@@ -55,26 +55,26 @@ def test_pytorch_counts_what_we_count(name):
 
 def test_half_the_price_is_half_the_steps():
     for recipe in RECIPES.values():
-        assert at_price(recipe, FLOPS / 2).steps == pytest.approx(
+        assert at_price(recipe, FLOPS / 2)["steps"] == pytest.approx(
             recipe.optimization.steps / 2, abs=1
         )
 
 
 def test_the_recipes_differ_in_nothing_that_is_not_the_objectives_own():
     for field in ("corpus", "documents", "width", "layers", "heads", "length", "batch", "dropout"):
-        assert len({getattr(recipe, field) for recipe in RECIPES.values()}) == 1, field
+        assert len({recipe[field] for recipe in RECIPES.values()}) == 1, field
     longest = max(
         recipe.optimization.steps * recipe.optimization.batch * LENGTH
         for recipe in RECIPES.values()
     )
-    assert longest < 60 * RECIPES["masked"].documents, "a text would be read twice"
+    assert longest < 60 * RECIPES["masked"]["documents"], "a text would be read twice"
 
 
 def test_supervision_is_counted_on_a_real_batch():
     counted = {name: supervision(recipe) for name, recipe in RECIPES.items()}
-    assert {c.tokens for c in counted.values()} == {LENGTH * RECIPES["masked"].batch}
-    assert counted["causal"].targets == (LENGTH - 1) * RECIPES["causal"].batch
-    rate = RECIPES["masked"].rate
+    assert {c.tokens for c in counted.values()} == {LENGTH * RECIPES["masked"]["batch"]}
+    assert counted["causal"].targets == (LENGTH - 1) * RECIPES["causal"]["batch"]
+    rate = RECIPES["masked"]["rate"]
     assert counted["masked"].targets == pytest.approx(rate * counted["masked"].tokens, rel=0.15)
     assert all(2.5 < c.bytes / c.tokens < 4 for c in counted.values())
 
@@ -88,7 +88,8 @@ def test_examples_fit_in_a_row_of_each_model_and_repeat(name):
     assert len(rows) == 1000
     for recipe in RECIPES.values():
         tokenizer = tokenizer_for(recipe.model.family, recipe.data.corpus, recipe.data.vocab_size)
-        assert task.encode(rows, tokenizer)["input_ids"].shape[1] <= LENGTH
+        encoded = task.encode(rows, tokenizer).encoded
+        assert max(len(example["input_ids"]) for example in encoded) <= LENGTH
     short_examples.cache_clear()
     assert rows.to_list() == short_examples(name, 1000, seed=1000).to_list()
 
