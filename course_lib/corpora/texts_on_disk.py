@@ -1,5 +1,6 @@
 """Texts in Arrow files, a file a split: written as they come, memory-mapped when they are read."""
 
+import pickle
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ import datasets
 import pyarrow as pa
 
 BATCH = 1_000_000  # characters that wait in memory, of each split
+MAPPED = 100_000_000  # bytes of a file that are mapped into memory at a time
 
 SCHEMA = pa.schema([("text", pa.string())])
 
@@ -63,7 +65,16 @@ def open_texts(folder: Path, split: str) -> datasets.Dataset:
 
 def texts_of(corpus: datasets.Dataset) -> Iterator[str]:
     """The texts of a corpus one by one, of which few are in memory at a time."""
-    for table in corpus.select_columns("text").with_format("arrow").iter(batch_size=4096):
+    rows = max(1, len(corpus) * MAPPED // max(1, corpus.data.nbytes))
+    for start in range(0, len(corpus), rows):
+        # Pages of a memory-mapped file count as this process's from when they are read until the
+        # map is closed, so it is opened anew for each part. (Pickled, a map is a path.)
+        part = pickle.loads(pickle.dumps(corpus)) if corpus.cache_files else corpus
+        yield from _texts(part.select(range(start, min(start + rows, len(corpus)))))
+
+
+def _texts(part: datasets.Dataset) -> Iterator[str]:
+    for table in part.select_columns("text").with_format("arrow").iter(batch_size=4096):
         column = table["text"]
         # As many rows at a time as have some megabyte between them.
         rows = max(1, len(column) * BATCH // max(1, column.nbytes))

@@ -15,7 +15,7 @@ from course_lib.corpora import SPLITS, docstrings, factbook, hub, load, loading,
 from course_lib.corpora.cleaning import unique
 from course_lib.corpora.prose import is_prose, paragraphs, plain
 from course_lib.corpora.splits import split_of
-from course_lib.corpora.texts_on_disk import texts_of
+from course_lib.corpora.texts_on_disk import open_texts, texts_of, write_texts
 from course_lib.runtime import CourseError
 
 REAL = ("factbook", "docstrings")
@@ -261,13 +261,17 @@ def test_a_large_world_is_written_as_it_is_drawn_and_is_the_same_text(monkeypatc
     assert list(load("world", "test", documents=1234, seed=5)["text"])[:5] != expected[:5]
 
 
-@pytest.mark.parametrize("batch", [1, 10, 200, 10**6])
-def test_texts_come_one_by_one_in_their_order(monkeypatch, batch):
+@pytest.mark.parametrize("size", [1, 10, 200, 10**6])
+def test_texts_come_one_by_one_in_their_order(monkeypatch, tmp_path, size):
     texts = ["", "a", "ü" * 300, "b\n\r\n"] * 20
-    monkeypatch.setattr(texts_on_disk, "BATCH", batch)
-    corpus = datasets.Dataset.from_dict({"text": texts, "id": list(range(len(texts)))})
-    assert list(texts_of(corpus)) == texts
-    assert list(texts_of(corpus.select([3, 1, 2]))) == [texts[3], texts[1], texts[2]]
+    monkeypatch.setattr(texts_on_disk, "BATCH", size)
+    monkeypatch.setattr(texts_on_disk, "MAPPED", 3 * size)
+    write_texts(tmp_path, [("train", text) for text in texts])
+    in_memory = datasets.Dataset.from_dict({"text": texts, "id": list(range(len(texts)))})
+    for corpus in (in_memory, open_texts(tmp_path, "train")):
+        assert list(texts_of(corpus)) == texts
+        assert list(texts_of(corpus.select(range(5, 60)))) == texts[5:60]
+        assert list(texts_of(corpus.select([3, 1, 2]))) == [texts[3], texts[1], texts[2]]
 
 
 @pytest.fixture
