@@ -1,8 +1,9 @@
 """From documents to token ids, and to rows of them of equal length."""
 
 import json
+import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Annotated
@@ -18,6 +19,7 @@ from course_lib.runtime.errors import CourseError
 
 RowLength = Annotated[Whole, Field(ge=2)]  # a row must hold a token and the next one
 
+SENTINEL = re.compile(r"<extra_id_\d+>")
 CHUNK = 1_000_000  # characters that are tokenized at a time: some 60 MB while it lasts
 
 
@@ -28,8 +30,10 @@ def count_bytes(texts: Texts) -> int:
 
 
 @checked
-def encode(texts: Texts, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """Token ids of each text, with the special tokens of its family around it.
+def encode(
+    texts: Texts, tokenizer: PreTrainedTokenizerBase, *, add_special_tokens: bool = True
+) -> list[list[int]]:
+    """Token ids of each text, with the special tokens of its family around it, or without.
 
     A special token that is spelled out *inside* a text ("[SEP]" in a page about BERT) is read as
     plain characters: only the encoder may mark where a document begins or ends.
@@ -38,6 +42,7 @@ def encode(texts: Texts, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
         return []
     encoded = tokenizer(
         texts,
+        add_special_tokens=add_special_tokens,
         split_special_tokens=True,
         return_attention_mask=False,
         return_token_type_ids=False,
@@ -48,14 +53,16 @@ def encode(texts: Texts, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
 
 @checked
 def encode_cloze(texts: Texts, tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
-    """As `encode`, but the mask token is meant where it is spelled: a gap that is to be filled.
+    """As `encode`, but a gap is meant where it is spelled: the mask token, or T5's sentinels.
 
     Raises:
-        CourseError: the tokenizer has no mask token.
+        CourseError: the tokenizer has neither.
     """
-    if tokenizer.mask_token is None:
-        raise CourseError("This tokenizer has no mask token, so a text cannot have gaps.")
-    backend = _plain_backend(tokenizer, meant=tokenizer.mask_token)
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values())
+    gaps = {tokenizer.mask_token} - {None} or {t for t in added if SENTINEL.fullmatch(t)}
+    if not gaps:
+        raise CourseError("This tokenizer has no mask token and no sentinels: it knows no gaps.")
+    backend = _plain_backend(tokenizer, meant=gaps)
     return [encoding.ids for encoding in backend.encode_batch_fast(texts)]
 
 
@@ -139,16 +146,16 @@ def _joined(encodings: list[Encoding]) -> tuple[int, np.ndarray]:
     return len(encodings), np.fromiter(ids, np.uint32)
 
 
-def _plain_backend(tokenizer: PreTrainedTokenizerFast, meant: str | None = None) -> Tokenizer:
+def _plain_backend(tokenizer: PreTrainedTokenizerFast, meant: Collection[str] = ()) -> Tokenizer:
     """A copy of the tokenizer's core that reads special tokens in a text as characters.
 
-    It neither cuts nor pads, whatever the last caller of the tokenizer has set. A token that is
-    `meant` is taken for what it is: the library leaves alone those that are not called special.
+    It neither cuts nor pads, whatever the last caller of the tokenizer has set. Tokens that are
+    `meant` are taken for what they are: the library only splits those that are called special.
     """
     settings = json.loads(tokenizer.backend_tokenizer.to_str())
     settings |= {"truncation": None, "padding": None}
     for token in settings["added_tokens"]:
-        token["special"] = token["special"] and token["content"] != meant
+        token["special"] = token["special"] and token["content"] not in meant
     backend = Tokenizer.from_str(json.dumps(settings))
     backend.encode_special_tokens = True
     return backend

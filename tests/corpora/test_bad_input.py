@@ -66,7 +66,11 @@ CALLS = {
     "encode half": (lambda t: encode(["cat", HALF], t), "entry 1", "surrogate"),
     "encode with a name": (lambda _: encode(["cat"], "gpt2"), "tokenizer='gpt2'", "Tokenizer"),
     "encode the wrong way": (lambda t: encode(t, ["cat"]), "texts=", "list of texts"),
-    "a cloze without a mask": (lambda t: encode_cloze(["the cat"], t), "no mask token"),
+    "a cloze without a mask": (
+        lambda t: encode_cloze(["the cat"], t),
+        "no mask token",
+        "no sentinels",
+    ),
     "a cloze of one text": (lambda t: encode_cloze("the cat", t), "write [text]"),
     "pack one text": (lambda t: pack("cat " * 99, t, 8), "texts=", "write [text]"),
     "pack nothing": (lambda t: pack([], t, 8), "texts=[]", "at least one text"),

@@ -74,12 +74,13 @@ def test_a_long_text_is_cut_and_loses_nothing(tmp_path_factory, text, longest, r
     assert documents == [part for part in parts if part.strip()]
 
 
-def test_a_text_is_cut_at_its_empty_lines(folder, monkeypatch):
+@pytest.mark.parametrize("between", ["\n\n", "\r\n\r\n", "\n", " "])
+def test_a_text_is_cut_between_its_parts(folder, monkeypatch, between):
     monkeypatch.setattr(local, "LONGEST", 100)
-    paragraphs = [f"Paragraph {n}: {'word ' * 8}." for n in range(6)]
-    write(folder / "a.txt", "\n\n".join(paragraphs))
+    paragraphs = [f"Paragraph-{n}:{'-word' * 11}." for n in range(6)]
+    write(folder / "a.txt", between.join(paragraphs))
     documents = [text for _, text in local_documents(folder)]
-    assert [text.strip() for text in documents] == paragraphs
+    assert documents == [f"{text}{between}" for text in paragraphs[:-1]] + paragraphs[-1:]
 
 
 def test_a_short_text_is_one_document_without_its_byte_order_mark(folder):

@@ -191,6 +191,27 @@ def test_in_a_cloze_the_mask_alone_is_meant(tokenizers, family, text):
     assert ids.count(tokenizer.mask_token_id) == text.count(tokenizer.mask_token)
 
 
+def test_in_a_cloze_for_t5_the_sentinels_are_meant(tokenizers):
+    tokenizer = tokenizers["t5"]
+    text = "The cat <extra_id_0> on the <extra_id_1>."
+    (ids,) = encode_cloze([text], tokenizer)
+    assert ids == tokenizer(text)["input_ids"]
+    (ids,) = encode_cloze([f"{text} </s><pad>"], tokenizer)
+    assert ids.count(tokenizer.eos_token_id) == 1
+    assert tokenizer.pad_token_id not in ids
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_its_marks_a_text_is_only_its_text(tokenizers, family):
+    tokenizer = tokenizers[family]
+    marks = set(tokenizer.all_special_ids)
+    (ids,), (whole,) = (encode(TEXTS[:1], tokenizer, add_special_tokens=b) for b in (False, True))
+    assert ids == [i for i in whole if i not in marks]
+    spelled = "cat" + "".join(tokenizer.all_special_tokens)
+    (ids,) = encode([spelled], tokenizer, add_special_tokens=False)
+    assert not marks - {tokenizer.unk_token_id} & set(ids)
+
+
 def test_a_stream_holds_two_chunks_at_most(tokenizers, monkeypatch):
     """So the memory for tokenizing does not grow with the text (figures: tools/bench_data.py)."""
     monkeypatch.setattr(packing, "CHUNK", 10 * len(TEXTS[0]))
