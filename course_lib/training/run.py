@@ -12,9 +12,10 @@ from typing import Any, Self
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from course_lib.corpora.tokenizers import read_tokenizer
 from course_lib.models.adapters import merged
 from course_lib.runtime import data_path
 from course_lib.runtime.digest import digest_of, file_of, modules_behind
@@ -120,7 +121,7 @@ def load_pretrained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
         model, report = model_class.from_pretrained(
             folder, dtype="float32", output_loading_info=True, use_safetensors=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = read_tokenizer(folder)
     if missing := sorted(report["missing_keys"]):
         raise CourseError(f"{folder} has no weights for {missing[0]}.")
     for name, weight in model.named_parameters():

@@ -14,6 +14,7 @@ from course_lib.objectives.loss import kind_of
 from course_lib.runtime import data_path, seed_of
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.folders import MANIFEST
+from course_lib.runtime.packaged import packaged_path
 from course_lib.training.recipe import HEADED, Recipe
 from course_lib.training.run import Run
 
@@ -121,11 +122,11 @@ def start_digest(recipe: Recipe) -> str:
     where, _, name = recipe.start.partition(":")
     if where == "fresh":
         return ""
-    folders = {"base": data_path("checkpoints", name), "run": Path(name).expanduser()}
-    if where == "real":
-        from course_lib.models.real import model_folder
-
-        folders["real"] = model_folder(name)
+    folders = {
+        "base": data_path("checkpoints", name),
+        "run": Path(name).expanduser(),
+        "real": packaged_path(name),
+    }
     manifest = folders[where] / MANIFEST if where in folders else None
     if manifest is None or not manifest.is_file():
         return hashlib.sha256(recipe.start.encode()).hexdigest()[:12]
