@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "PublishedLaw": "chinchilla",
         "Runs": "simulation",
         "TrainingCurve": "simulation",
+        "WeakDesignWarning": "identifiability",
         "fit_coupled": "coupled",
         "fit_envelope": "frontier",
         "fit_isoflop": "frontier",

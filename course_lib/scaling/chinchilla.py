@@ -18,6 +18,7 @@ import numpy as np
 
 from course_lib.evaluation import Interval
 from course_lib.runtime import CourseError, cache_path, data_path
+from course_lib.runtime.checks import BadArgumentError, NotNegativeCount, checked
 from course_lib.scaling.law import FLOP_PER_PARAMETER_AND_TOKEN, Law
 from course_lib.scaling.simulation import Runs
 
@@ -30,7 +31,8 @@ DIGEST = "193478df4e90f040016431996c45682659306840ecdadf83cfb9cd5ca0aa1b30"  # S
 SECONDS = 20  # to wait for an answer
 
 
-def load_chinchilla_points(drop_worst: int = 5) -> Runs:
+@checked
+def load_chinchilla_points(drop_worst: NotNegativeCount = 5) -> Runs:
     """The runs in figure 4 of Hoffmann et al. 2022: 245, of which the replication fits 240.
 
     Without the `drop_worst` runs of highest loss, as in the replication. Tokens are the training
@@ -38,6 +40,7 @@ def load_chinchilla_points(drop_worst: int = 5) -> Runs:
     fetched.
 
     Raises:
+        BadArgumentError: a negative number to drop, or no run left.
         CourseError: the points are nowhere and cannot be fetched, or are not the published ones.
     """
     rows = list(csv.DictReader(_points().decode().splitlines()))
@@ -45,6 +48,8 @@ def load_chinchilla_points(drop_worst: int = 5) -> Runs:
         np.array([float(row[name]) for row in rows])
         for name in ("Model Size", "Training FLOP", "loss")
     )
+    if drop_worst >= len(loss):
+        raise BadArgumentError(f"drop_worst={drop_worst}: there are {len(loss)} runs, leave some.")
     kept = np.sort(np.argsort(loss, kind="stable")[: len(loss) - drop_worst])
     tokens = flop / (FLOP_PER_PARAMETER_AND_TOKEN * params)
     return Runs(params[kept], tokens[kept], loss[kept])
@@ -53,11 +58,11 @@ def load_chinchilla_points(drop_worst: int = 5) -> Runs:
 def _points() -> bytes:
     folder = os.environ.get("COURSE_DATA_DIR")
     if folder and (file := Path(folder) / NAME).is_file():
-        return _checked(file.read_bytes(), str(file))
+        return _as_published(file.read_bytes(), str(file))
     cache = cache_path("chinchilla", NAME)
     if cache.is_file() and _is_published(content := cache.read_bytes()):
         return content
-    content = _checked(_fetch(), URL)
+    content = _as_published(_fetch(), URL)
     draft = cache.with_suffix(f".{os.getpid()}")
     draft.write_bytes(content)
     os.replace(draft, cache)
@@ -79,7 +84,7 @@ def _is_published(content: bytes) -> bool:
     return hashlib.sha256(content).hexdigest() == DIGEST
 
 
-def _checked(content: bytes, place: str) -> bytes:
+def _as_published(content: bytes, place: str) -> bytes:
     if not _is_published(content):
         raise CourseError(
             f"{place} does not hold the published points (its SHA-256 differs): remove or replace "

@@ -7,30 +7,34 @@ which, and 1 is the sum.
 from itertools import product
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from course_lib.runtime.checks import NotNegativeCount, Positive, Whole, checked
 from course_lib.scaling.huber import LogRuns, huber, minimise
 from course_lib.scaling.parametric import DELTA, ParametricFit, centred_runs, fit_of
+from course_lib.scaling.validation import Column
 
 UNKNOWNS = 6
 LARGEST = 3.0  # of log gamma in size: at 20 the terms all but multiply, and more changes little
 
 
+@checked
 def fit_coupled(
-    params: ArrayLike,
-    tokens: ArrayLike,
-    loss: ArrayLike,
+    params: Column,
+    tokens: Column,
+    loss: Column,
     *,
-    delta: float = DELTA,
-    resamples: int = 1000,
-    seed: int = 0,
+    delta: Positive = DELTA,
+    resamples: NotNegativeCount = 1000,
+    seed: Whole = 0,
 ) -> ParametricFit:
     """Fit L = E + ((A / N^alpha)^(1/gamma) + (B / D^beta)^(1/gamma))^gamma to runs.
 
-    Same objective, resamples and intervals as `fit_parametric`; 486 starts, with gamma 1, 2 and 4.
+    Same objective, resamples, intervals and warning as `fit_parametric`; 486 starts, with gamma 1,
+    2 and 4.
 
     Raises:
-        ValueError: as `fit_parametric`, with seven runs at least.
+        BadArgumentError: as `fit_parametric`, with seven runs at least.
     """
     runs, shift = centred_runs(params, tokens, loss, delta, fewest=UNKNOWNS + 1)
     ends = minimise(_starts(runs), runs, derivatives=_derivatives)

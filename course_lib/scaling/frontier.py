@@ -3,22 +3,48 @@
 Hoffmann et al. 2022, sections 3.1 and 3.2. Neither assumes a form of the loss.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from pydantic import PlainValidator
 
 from course_lib.evaluation import Interval
+from course_lib.runtime.checks import BadArgumentError, checked
 from course_lib.scaling.law import FLOP_PER_PARAMETER_AND_TOKEN
 from course_lib.scaling.simulation import TrainingCurve
-from course_lib.scaling.validation import checked_runs
+from course_lib.scaling.validation import Column, Positives, as_column, require_runs
 
 SAME_BUDGET = 0.1  # of compute, by which neighbours within one budget may differ
 FEWEST_SIZES = 3  # at a budget: a parabola has three coefficients
 FEWEST_OPTIMA = 3
 COMPUTE_GRID = 1500  # budgets at which the envelope is read, as in the paper
 SMOOTHING = 0.15  # width of the window over a training curve, in log tokens
+
+
+def _as_curves(value: Any) -> list[TrainingCurve]:
+    if not isinstance(value, Iterable) or isinstance(value, TrainingCurve):
+        raise ValueError("give a list of TrainingCurve, one a model")
+    if not (curves := list(value)):
+        raise ValueError("give a TrainingCurve for each model")
+    for place, curve in enumerate(curves):
+        if not isinstance(curve, TrainingCurve):
+            raise ValueError(f"entry {place} is a {type(curve).__name__}: give a TrainingCurve")
+        try:
+            params, tokens, loss = (as_column(column) for column in ([curve.params], *curve[1:]))
+        except ValueError as error:
+            raise ValueError(f"curve {place}: {error}") from None
+        if len(tokens) != len(loss):
+            raise ValueError(f"curve {place}: give tokens and losses of one length")
+        if len(tokens) < 2 or not (np.diff(tokens) > 0).all():
+            raise ValueError(f"curve {place}: give two points or more, of tokens that grow")
+        curves[place] = TrainingCurve(float(params[0]), tokens, loss)
+    return curves
+
+
+Curves = Annotated[list[TrainingCurve], PlainValidator(_as_curves)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +66,8 @@ class Valley:
         """Whether the lowest point lies between the sizes tried; beyond them it is a guess."""
         return self.sizes[0] < self.best < self.sizes[1]
 
-    def loss(self, params: ArrayLike) -> NDArray:
+    @checked
+    def loss(self, params: Positives) -> NDArray:
         """The parabola's loss for models with so many parameters."""
         return np.polynomial.polynomial.polyval(np.log(params), self.coefficients)
 
@@ -77,12 +104,14 @@ class FrontierFit:
             for name, mean in (("a", self.a), ("b", self.b))
         }
 
-    def optimal_params(self, compute: ArrayLike) -> NDArray:
+    @checked
+    def optimal_params(self, compute: Positives) -> NDArray:
         """Parameters of the best model for each compute (FLOP)."""
-        return self.k * np.asarray(compute, float) ** self.a
+        return self.k * compute**self.a
 
 
-def fit_isoflop(params: ArrayLike, tokens: ArrayLike, loss: ArrayLike) -> FrontierFit:
+@checked
+def fit_isoflop(params: Column, tokens: Column, loss: Column) -> FrontierFit:
     """Approach 2: at each compute budget, a parabola of loss over log N; its lowest point counts.
 
     Runs belong to one budget if, sorted by compute 6 N D, each is within 10 % of the one before. A
@@ -90,15 +119,15 @@ def fit_isoflop(params: ArrayLike, tokens: ArrayLike, loss: ArrayLike) -> Fronti
     differ, a profile is not symmetric, and a parabola over a wide range of sizes is biased.
 
     Raises:
-        ValueError: as `fit_parametric`, or fewer than three budgets with their lowest point between
-            the sizes tried.
+        BadArgumentError: columns of different lengths, a value that is not above 0, or fewer than
+            three budgets with their lowest point between the sizes tried.
     """
-    params, tokens, loss = checked_runs(params, tokens, loss)
+    require_runs(1, params=params, tokens=tokens, loss=loss)
     valleys = [_valley(params[g], tokens[g], loss[g]) for g in _budgets(params * tokens)]
     valleys = [valley for valley in valleys if valley is not None]
     inside = [valley for valley in valleys if valley.inside]
     if len(inside) < FEWEST_OPTIMA:
-        raise ValueError(
+        raise BadArgumentError(
             f"{len(inside)} compute budget(s) with the lowest loss between the sizes tried, of "
             f"{len(valleys)} with {FEWEST_SIZES} sizes: {FEWEST_OPTIMA} are needed. Widen the "
             "range of sizes at each budget."
@@ -107,7 +136,8 @@ def fit_isoflop(params: ArrayLike, tokens: ArrayLike, loss: ArrayLike) -> Fronti
     return _power_law(best, compute, len(inside), tuple(valleys))
 
 
-def fit_envelope(curves: Sequence[TrainingCurve]) -> FrontierFit:
+@checked
+def fit_envelope(curves: Curves) -> FrontierFit:
     """Approach 1: which model is ahead at each compute budget, read off training curves.
 
     Curves are smoothed, then compared at 1,500 budgets. What counts is the longest range of budgets
@@ -116,12 +146,9 @@ def fit_envelope(curves: Sequence[TrainingCurve]) -> FrontierFit:
     budgets share a model, so the interval counts models, not budgets.
 
     Raises:
-        ValueError: fewer than three models ahead at such budgets, or a value that is not positive.
+        BadArgumentError: what is no curve, a value that is not above 0, tokens that do not grow
+            along a curve, or fewer than three models ahead at such budgets.
     """
-    if not curves:
-        raise ValueError("no curves: give a TrainingCurve for each model.")
-    for curve in curves:
-        checked_runs(np.full(len(curve.tokens), curve.params), curve.tokens, curve.loss, fewest=2)
     sizes = np.array([curve.params for curve in curves])
     logs = [_log_compute(curve) for curve in curves]
     grid = np.linspace(min(x[0] for x in logs), max(x[-1] for x in logs), COMPUTE_GRID)
@@ -134,7 +161,7 @@ def fit_envelope(curves: Sequence[TrainingCurve]) -> FrontierFit:
         inside = _longest((measured < winner).any(axis=0) & (measured > winner).any(axis=0))
     winners = len(np.unique(winner[inside]))
     if winners < FEWEST_OPTIMA:
-        raise ValueError(
+        raise BadArgumentError(
             f"{winners} size(s) are ahead somewhere between a smaller and a larger one: "
             f"{FEWEST_OPTIMA} are needed. Give curves of more sizes, or longer ones."
         )
@@ -173,7 +200,7 @@ def _valley(params: NDArray, tokens: NDArray, loss: NDArray) -> Valley | None:
 
 
 def _log_compute(curve: TrainingCurve) -> NDArray:
-    return np.log(FLOP_PER_PARAMETER_AND_TOKEN * curve.params * np.asarray(curve.tokens, float))
+    return np.log(FLOP_PER_PARAMETER_AND_TOKEN * curve.params * curve.tokens)
 
 
 def _longest(flags: NDArray) -> NDArray:
@@ -186,14 +213,14 @@ def _longest(flags: NDArray) -> NDArray:
     return kept
 
 
-def _smooth(x: NDArray, loss: ArrayLike, grid: NDArray) -> NDArray:
+def _smooth(x: NDArray, loss: NDArray, grid: NDArray) -> NDArray:
     """A local line through the log loss around each point of the grid; nan outside the curve.
 
     A line, not a mean: at the ends of a falling curve a mean would be drawn inwards.
     """
     gap = grid[:, None] - x
     weight = np.exp(-0.5 * (gap / SMOOTHING) ** 2)
-    y = np.log(np.asarray(loss, float))
+    y = np.log(loss)
     s0, s1, s2 = (weight * gap**k @ np.ones_like(x) for k in range(3))
     t0, t1 = weight @ y, (weight * gap) @ y
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -10,10 +10,13 @@ is alone, when the other one vanishes, does not depend on gamma.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from course_lib.runtime.checks import checked
+from course_lib.scaling.validation import Amounts, LawFloor, LawNumber, Positives
 
 FLOP_PER_PARAMETER_AND_TOKEN = 6  # forward and backward pass: Kaplan et al. 2020, section 2.1
 
@@ -25,6 +28,7 @@ class Optimum(NamedTuple):
     tokens: NDArray
 
 
+@runtime_checkable
 class Frontier(Protocol):
     """Whatever knows the best number of parameters for a compute budget."""
 
@@ -33,16 +37,21 @@ class Frontier(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Law:
-    """The numbers of the law. Each may be an array: then it is a law for each entry."""
+    """The numbers of the law. Each may be an array: then it is a law for each entry.
 
-    A: float
-    B: float
-    E: float
-    alpha: float
-    beta: float
-    gamma: float = field(default=1.0, kw_only=True)
+    Raises:
+        BadArgumentError: a number that is not above 0 (E may be 0), or one of an array that is NaN.
+    """
+
+    A: LawNumber
+    B: LawNumber
+    E: LawFloor
+    alpha: LawNumber
+    beta: LawNumber
+    gamma: LawNumber = field(default=1.0, kw_only=True)
 
     @property
     def a(self) -> float:
@@ -54,34 +63,35 @@ class Law:
         """Exponent of the optimal number of tokens in compute, alpha / (alpha + beta)."""
         return self.alpha / (self.alpha + self.beta)
 
-    def loss(self, params: ArrayLike, tokens: ArrayLike) -> NDArray:
+    @checked
+    def loss(self, params: Amounts, tokens: Amounts) -> NDArray:
         """Loss in nats per token of models with so many parameters after so many tokens."""
-        params, tokens = np.asarray(params, float), np.asarray(tokens, float)
         return self.E + self._join(self.A * params**-self.alpha, self.B * tokens**-self.beta)
 
     def _join(self, lack_of_params: NDArray, lack_of_tokens: NDArray) -> NDArray:
         power = 1 / self.gamma
         return (lack_of_params**power + lack_of_tokens**power) ** self.gamma
 
-    def optimal_params(self, compute: ArrayLike) -> NDArray:
+    @checked
+    def optimal_params(self, compute: Positives) -> NDArray:
         """The number of parameters with the lowest loss among all N D = compute / 6."""
         balance = (self.alpha / self.beta) ** self.gamma * self.A / self.B
         scale = balance ** (1 / (self.alpha + self.beta))
-        product = np.asarray(compute, float) / FLOP_PER_PARAMETER_AND_TOKEN
-        return scale * product**self.a
+        return scale * (compute / FLOP_PER_PARAMETER_AND_TOKEN) ** self.a
 
-    def tokens_for(self, loss: ArrayLike, params: ArrayLike) -> NDArray:
+    @checked
+    def tokens_for(self, loss: Positives, params: Amounts) -> NDArray:
         """The tokens after which models with so many parameters reach a loss.
 
         Infinite where no amount of data is enough.
         """
-        above = np.asarray(loss, float) - self.E
-        lack = self.A * np.asarray(params, float) ** -self.alpha
+        above, lack = loss - self.E, self.A * params**-self.alpha
         with np.errstate(divide="ignore", invalid="ignore"):
             left = (above ** (1 / self.gamma) - lack ** (1 / self.gamma)) ** self.gamma
             return np.where(above > lack, (self.B / left) ** (1 / self.beta), np.inf)
 
-    def compute_for(self, loss: ArrayLike) -> NDArray:
+    @checked
+    def compute_for(self, loss: Positives) -> NDArray:
         """The least compute (FLOP) that reaches a loss, the optimal model's. Infinite below E.
 
         Along the optimum both terms fall with the same power of compute, alpha beta over their sum.
@@ -89,24 +99,22 @@ class Law:
         best = optimal(FLOP_PER_PARAMETER_AND_TOKEN, self)
         above = self.loss(*best) - self.E
         power = (self.alpha + self.beta) / (self.alpha * self.beta)
-        left = np.asarray(loss, float) - self.E
+        left = loss - self.E
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(
                 left > 0, FLOP_PER_PARAMETER_AND_TOKEN * (above / left) ** power, np.inf
             )
 
 
-def optimal(compute: ArrayLike, fit: Frontier) -> Optimum:
+@checked
+def optimal(compute: Positives, fit: Frontier) -> Optimum:
     """The parameters and tokens that a fit recommends for a compute budget.
 
     `compute` is in FLOP, a number or an array; `fit` is a `Law`, or what one of the three
     approaches returned. Training costs 6 N D.
 
     Raises:
-        ValueError: a compute that is not a positive number.
+        BadArgumentError: a compute that is not a finite number above 0, or no fit.
     """
-    flop = np.asarray(compute, float)
-    if not (np.isfinite(flop) & (flop > 0)).all():
-        raise ValueError(f"compute={compute}: give a positive number of FLOP, such as 1e21.")
-    params = fit.optimal_params(flop)
-    return Optimum(params, flop / (FLOP_PER_PARAMETER_AND_TOKEN * params))
+    params = fit.optimal_params(compute)
+    return Optimum(params, compute / (FLOP_PER_PARAMETER_AND_TOKEN * params))

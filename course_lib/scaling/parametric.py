@@ -5,13 +5,22 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from course_lib.evaluation import Interval
+from course_lib.runtime.checks import (
+    BadArgumentError,
+    NotNegativeCount,
+    Positive,
+    Share,
+    Whole,
+    checked,
+)
 from course_lib.scaling.huber import UNKNOWNS, Derivatives, LogRuns, Minima, minimise
+from course_lib.scaling.identifiability import inspect_fit, require_design, rivals
 from course_lib.scaling.law import Law
 from course_lib.scaling.resampling import expanded_interval, resample_counts
-from course_lib.scaling.validation import checked_runs
+from course_lib.scaling.validation import Column, Rows, require_runs
 
 DELTA = 1e-3
 NAMES = ("A", "B", "E", "alpha", "beta", "a", "b")
@@ -37,13 +46,20 @@ class ParametricFit(Law):
         names = NAMES if self.unknowns == UNKNOWNS else (*NAMES, "gamma")
         return {name: self.interval_of(lambda law, n=name: getattr(law, n)) for name in names}
 
-    def interval_of(self, quantity: Callable[[Law], ArrayLike], level: float = 0.95) -> Interval:
+    @checked
+    def interval_of(self, quantity: Callable, level: Share = 0.95) -> Interval:
         """The interval of any quantity of the law, say `lambda law: optimal(1e21, law).params`.
 
         Raises:
-            ValueError: fitted without resamples.
+            BadArgumentError: fitted without resamples, or a quantity that is not a number of each
+                law.
         """
         draws = np.asarray(quantity(self.resampled), float)
+        if draws.shape != self.resampled.E.shape or (undefined := np.isnan(draws)).any():
+            wrong = f"is nan for {undefined.sum()} of" if draws.ndim else "is one number for all"
+            raise BadArgumentError(
+                f"quantity {wrong} {len(self.resampled.E)} resamples: give a number of each law."
+            )
         return expanded_interval(float(quantity(self)), draws, self.runs, self.unknowns, level)
 
 
@@ -56,15 +72,16 @@ def published_grid() -> NDArray:
     return np.array(list(product(logs, logs, floors, powers, powers)), dtype=float)
 
 
+@checked
 def fit_parametric(
-    params: ArrayLike,
-    tokens: ArrayLike,
-    loss: ArrayLike,
+    params: Column,
+    tokens: Column,
+    loss: Column,
     *,
-    starts: ArrayLike | None = None,
-    delta: float = DELTA,
-    resamples: int = 1000,
-    seed: int = 0,
+    starts: Rows | None = None,
+    delta: Positive = DELTA,
+    resamples: NotNegativeCount = 1000,
+    seed: Whole = 0,
 ) -> ParametricFit:
     """Fit L = E + A / N^alpha + B / D^beta to runs with N parameters, D tokens and loss L.
 
@@ -74,18 +91,20 @@ def fit_parametric(
     lowest one counts. (Half of those that go on usually meet there; of the rest many have lost a
     term of the law for good, because its gradient vanishes with it.)
 
-    `resamples` bootstrap resamples of the runs, drawn with `seed`, are each fitted from there; 0
-    leaves intervals out. The unit of resampling is the run, so several runs that differ in the
-    seed alone should be averaged first, or they make the intervals too narrow.
+    `resamples` bootstrap resamples of the runs, drawn with `seed`, are each fitted from there and
+    from up to three other minima that are nearly as low; 0 leaves intervals out. The unit of
+    resampling is the run, so several runs that differ in the seed alone should be averaged first,
+    or they make the intervals too narrow.
+
+    Warns (`WeakDesignWarning`) where the runs hardly tell the numbers apart.
 
     Raises:
-        ValueError: arrays of different lengths, fewer runs than unknowns, a value that is not a
-            positive number, all sizes or all token counts equal, starts of another shape.
+        BadArgumentError: columns of different lengths, fewer runs than unknowns, a value that is
+            not a finite number above 0, starts of another shape; runs that cannot tell the numbers
+            apart: fewer than three sizes or token counts, or tokens that follow from size.
     """
     runs, shift = centred_runs(params, tokens, loss, delta, fewest=UNKNOWNS + 1)
-    points = published_grid() if starts is None else np.atleast_2d(np.asarray(starts, float))
-    if points.shape[1:] != (UNKNOWNS,):
-        raise ValueError(f"starts has shape {points.shape}: give rows (a, b, e, alpha, beta).")
+    points = published_grid() if starts is None else starts
     centred = points - np.pad(points[:, 3:] * shift, ((0, 0), (0, 3)))
 
     screened = minimise(centred, runs, steps=SCREENING_STEPS)
@@ -102,47 +121,64 @@ def fit_of(
     seed: int,
     derivatives: Derivatives | None = None,
 ) -> ParametricFit:
-    """The lowest of the ends as a law, with those of bootstrap resamples fitted from there."""
-    winner = int(np.argmin(ends.objective))
-    theta = ends.theta[winner]
-    again = np.repeat(theta[None], resamples, axis=0)
+    """The lowest of the ends as a law, and those of resamples, fitted from all ends close to it."""
+    count = len(runs.losses)
+    close = rivals(ends, count)
+    inspect_fit(close[0], runs, derivatives)
+    rows = close[:1]
     if resamples:
-        counts = resample_counts(len(runs.losses), resamples, seed)
-        again = minimise(again, runs, counts, derivatives=derivatives).theta
-    law, resampled = (law_of(rows, shift) for rows in (theta, again))
+        weights = resample_counts(count, resamples, seed)
+        starts = _nearest(close, runs, weights, derivatives)
+        again = minimise(starts, runs, weights, derivatives=derivatives)
+        rows = np.concatenate([rows, again.theta])
+    *five, gamma = law_numbers(rows, shift)
     return ParametricFit(
-        *(float(value) for value in (law.A, law.B, law.E, law.alpha, law.beta)),
-        float(ends.objective[winner]),
-        len(runs.losses),
-        resampled,
-        len(theta),
-        gamma=float(law.gamma),
+        *(float(column[0]) for column in five),
+        float(ends.objective.min()),
+        count,
+        Law(*(column[1:] for column in five), gamma=gamma[1:]),
+        rows.shape[1],
+        gamma=float(gamma[0]),
     )
 
 
+def _nearest(
+    laws: NDArray, runs: LogRuns, weights: NDArray, derivatives: Derivatives | None
+) -> NDArray:
+    """For each resample where the law that leads lowest in a few steps has come to, [s, k]."""
+    resamples = len(weights)
+    starts = [np.repeat(law[None], resamples, axis=0) for law in laws]
+    if len(laws) == 1:
+        return starts[0]
+    ends = [
+        minimise(start, runs, weights, steps=SCREENING_STEPS, derivatives=derivatives)
+        for start in starts
+    ]
+    lowest = np.argmin([end.objective for end in ends], axis=0)
+    return np.stack([end.theta for end in ends])[lowest, np.arange(resamples)]
+
+
 def centred_runs(
-    params: ArrayLike, tokens: ArrayLike, loss: ArrayLike, delta: float, fewest: int
+    params: NDArray, tokens: NDArray, loss: NDArray, delta: float, fewest: int
 ) -> tuple[LogRuns, NDArray]:
     """The runs in logarithms, sizes and tokens around their means, and these means [2].
 
     Centred, sizes and tokens no longer trade off against the constants of the law.
 
     Raises:
-        ValueError: as `fit_parametric` says.
+        BadArgumentError: columns of different lengths, too few runs, or as `require_design`.
     """
-    x, y, z = (np.log(values) for values in checked_runs(params, tokens, loss, fewest))
-    for name, logs in (("params", x), ("tokens", y)):
-        if np.ptp(logs) < 1e-9:
-            raise ValueError(f"{name} is the same in every run: its exponent needs several values.")
-    if not delta > 0:
-        raise ValueError(f"delta={delta}: give a positive number, such as 1e-3.")
-    return LogRuns(x - x.mean(), y - y.mean(), z, delta), np.array([x.mean(), y.mean()])
+    require_runs(fewest, params=params, tokens=tokens, loss=loss)
+    x, y, z = (np.log(values) for values in (params, tokens, loss))
+    runs = LogRuns(x - x.mean(), y - y.mean(), z, delta)
+    require_design(runs)
+    return runs, np.array([x.mean(), y.mean()])
 
 
-def law_of(theta: NDArray, shift: NDArray) -> Law:
-    """The law of centred (a, b, e, alpha, beta) and perhaps log gamma, a row or rows of them."""
+def law_numbers(theta: NDArray, shift: NDArray) -> tuple[NDArray, ...]:
+    """A, B, E, alpha, beta, gamma [s] of centred rows (a, b, e, alpha, beta, or log gamma too)."""
     a, b, e, alpha, beta, *coupling = theta.T
     with np.errstate(over="ignore"):  # a resample without a finite A is an interval without an end
         A, B = np.exp(a + alpha * shift[0]), np.exp(b + beta * shift[1])  # noqa: N806
-    gamma = np.exp(coupling[0]) if coupling else 1.0
-    return Law(A, B, np.exp(e), alpha, beta, gamma=gamma)
+    gamma = np.exp(coupling[0]) if coupling else np.ones(len(theta))
+    return A, B, np.exp(e), alpha, beta, gamma

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from course_lib.evaluation import Interval
 from course_lib.runtime import seed_of
+from course_lib.runtime.checks import BadArgumentError
 
 
 def resample_counts(runs: int, resamples: int, seed: int) -> NDArray:
@@ -29,16 +30,16 @@ def expanded_interval(
     `n` of the result counts runs.
 
     Raises:
-        ValueError: no draws, or a level outside (0, 1).
+        BadArgumentError: no draws.
     """
     from scipy.special import ndtr, stdtrit
 
-    if not 0 < level < 1:
-        raise ValueError(f"level={level}: give a probability such as 0.95.")
     if len(draws) == 0:
-        raise ValueError("no bootstrap draws: fit with resamples=1000 to get intervals.")
+        raise BadArgumentError("no bootstrap draws: fit with resamples=1000 to get intervals.")
     freedom = runs - unknowns
     tail = ndtr(stdtrit(freedom, (1 - level) / 2) * math.sqrt(runs / freedom))
-    with np.errstate(invalid="ignore"):  # draws may be infinite
-        low, high = np.quantile(draws, [tail, 1 - tail])
+    shares = [tail, 1 - tail]
+    with np.errstate(invalid="ignore"):  # nan between two draws that are infinite: take one of them
+        ends = np.quantile(draws, shares)
+    low, high = np.where(np.isnan(ends), np.quantile(draws, shares, method="nearest"), ends)
     return Interval(float(estimate), float(low), float(high), runs)

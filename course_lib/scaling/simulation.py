@@ -1,14 +1,24 @@
 """Runs and training curves drawn from a known law, for tests and for teaching."""
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from pydantic import Field
 
 from course_lib.runtime import seed_of
+from course_lib.runtime.checks import (
+    Count,
+    NotNegative,
+    Number,
+    Positive,
+    Probability,
+    Whole,
+    checked,
+)
 from course_lib.scaling.law import FLOP_PER_PARAMETER_AND_TOKEN, Law
+from course_lib.scaling.validation import Column, require_runs
 
 
 class Runs(NamedTuple):
@@ -27,7 +37,8 @@ class TrainingCurve(NamedTuple):
     loss: NDArray
 
 
-def random_law(seed: int) -> Law:
+@checked
+def random_law(seed: Whole) -> Law:
     """A law like those found for language models.
 
     Both exponents lie between 0.25 and 0.45, E between 1.5 and 2 nats, and a model of 1e9
@@ -39,28 +50,37 @@ def random_law(seed: int) -> Law:
     return Law(size * 1e9**alpha, data * 2e10**beta, random.uniform(1.5, 2.0), alpha, beta)
 
 
+@checked
 def isoflop_design(
-    compute: Sequence[float], sizes: int = 12, spread: float = 4.0, ratio: float = 20.0
+    compute: Column,
+    sizes: Annotated[Count, Field(ge=2)] = 12,
+    spread: Annotated[Number, Field(gt=1)] = 4.0,
+    ratio: Positive = 20.0,
 ) -> tuple[NDArray, NDArray]:
     """Parameters and tokens of an experiment with `sizes` models at each compute budget (FLOP).
 
     Around the model that has `ratio` tokens per parameter, sizes go from `spread` times smaller to
     `spread` times larger in even steps of the logarithm.
+
+    Raises:
+        BadArgumentError: a budget or ratio that is not above 0, fewer than two sizes, or a spread
+            that is not above 1.
     """
     factors = np.geomspace(1 / spread, spread, sizes)
-    middle = np.sqrt(np.asarray(compute, float) / (FLOP_PER_PARAMETER_AND_TOKEN * ratio))
+    middle = np.sqrt(compute / (FLOP_PER_PARAMETER_AND_TOKEN * ratio))
     params = (middle[:, None] * factors).ravel()
     return params, np.repeat(compute, sizes) / (FLOP_PER_PARAMETER_AND_TOKEN * params)
 
 
+@checked
 def simulate_runs(
     law: Law,
-    params: ArrayLike,
-    tokens: ArrayLike,
+    params: Column,
+    tokens: Column,
     *,
-    noise: float = 0.005,
-    outliers: float = 0.0,
-    seed: int = 0,
+    noise: NotNegative = 0.005,
+    outliers: Probability = 0.0,
+    seed: Whole = 0,
 ) -> Runs:
     """Losses that the law and chance give.
 
@@ -68,31 +88,35 @@ def simulate_runs(
     wrong, whose loss is 5 to 20 % too high (never too low: no run beats the law by mistake).
 
     Raises:
-        ValueError: a negative noise, or a share outside [0, 1].
+        BadArgumentError: columns of different lengths, a number in them that is not above 0, a
+            negative noise, or a share outside [0, 1].
     """
-    if noise < 0 or not 0 <= outliers <= 1:
-        raise ValueError(f"noise={noise}, outliers={outliers}: give noise >= 0, a share in [0, 1].")
+    require_runs(1, params=params, tokens=tokens)
     random = np.random.default_rng(seed_of(seed, "runs"))
-    params, tokens = np.asarray(params, float), np.asarray(tokens, float)
     error = noise * random.standard_normal(params.shape)
     wrong = random.random(params.shape) < outliers
     error += wrong * random.uniform(0.05, 0.2, params.shape)
     return Runs(params, tokens, law.loss(params, tokens) * np.exp(error))
 
 
+@checked
 def simulate_curves(
     law: Law,
-    params: ArrayLike,
-    tokens: float,
+    params: Column,
+    tokens: Positive,
     *,
-    points: int = 200,
-    noise: float = 0.005,
-    seed: int = 0,
+    points: Annotated[Count, Field(ge=2)] = 200,
+    noise: NotNegative = 0.005,
+    seed: Whole = 0,
 ) -> list[TrainingCurve]:
     """A training curve for each model size, from a hundredth of `tokens` to all of them.
 
     The loss after D tokens is the law's, as if every point had been the end of a schedule of its
     own, times log-normal noise.
+
+    Raises:
+        BadArgumentError: a size or a number of tokens that is not above 0, fewer than two points,
+            or a negative noise.
     """
     random = np.random.default_rng(seed_of(seed, "curves"))
     seen = np.geomspace(tokens / 100, tokens, points)
@@ -100,5 +124,5 @@ def simulate_curves(
         TrainingCurve(
             float(size), seen, law.loss(size, seen) * np.exp(noise * random.standard_normal(points))
         )
-        for size in np.asarray(params, float)
+        for size in params
     ]

@@ -132,8 +132,3 @@ def test_the_seed_fixes_the_intervals():
     one, same, other = (fit_coupled(*runs, resamples=50, seed=seed) for seed in (1, 1, 2))
     assert one.intervals == same.intervals != other.intervals
     assert one.E == other.E
-
-
-def test_too_few_runs_are_refused():
-    with pytest.raises(ValueError, match="6 runs: give at least 7"):
-        fit_coupled(*simulate_runs(SMALL, *(column[:6] for column in GRID)))

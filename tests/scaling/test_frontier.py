@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from known_law import LAW
 
 from course_lib.scaling import (
-    TrainingCurve,
     fit_envelope,
     fit_isoflop,
     fit_parametric,
@@ -116,17 +115,6 @@ def test_units_and_order_do_not_change_the_exponent(sizes, nats, order):
     assert again.error == pytest.approx(fit_isoflop(*runs).error, rel=1e-4)
 
 
-def test_too_few_budgets_are_one_clear_line():
-    runs = simulate_runs(LAW, *isoflop_design(BUDGETS[:2], 9))
-    with pytest.raises(ValueError, match="2 compute budget"):
-        fit_isoflop(*runs)
-    two_sizes = simulate_runs(LAW, *isoflop_design(BUDGETS, 2))
-    with pytest.raises(ValueError, match=r"0 compute budget.*0 with 3 sizes"):
-        fit_isoflop(*two_sizes)
-    with pytest.raises(ValueError, match=r"loss\[0\] is nan"):
-        fit_isoflop(runs.params, runs.tokens, runs.loss * np.nan)
-
-
 # The envelope.
 
 
@@ -150,14 +138,6 @@ def test_the_smallest_and_the_largest_model_at_a_budget_never_count():
         assert ((sizes < params) & (reach >= compute * 0.99)).any()
 
 
-def test_the_order_of_curves_does_not_matter_and_bad_ones_are_refused():
+def test_the_order_of_curves_does_not_matter():
     curves = simulate_curves(LAW, np.geomspace(1e8, 3e9, 12), 3e11)
     assert fit_envelope(curves[::-1]).a == pytest.approx(fit_envelope(curves).a)
-    with pytest.raises(ValueError, match="no curves"):
-        fit_envelope([])
-    with pytest.raises(ValueError, match=r"size.s. are ahead"):
-        fit_envelope(curves[:3])
-    seen, loss = curves[0].tokens, curves[0].loss.copy()
-    loss[7] = np.nan
-    with pytest.raises(ValueError, match=r"loss\[7\] is nan"):
-        fit_envelope([TrainingCurve(1e8, seen, loss), *curves[1:]])

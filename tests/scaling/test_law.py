@@ -90,12 +90,6 @@ def test_arrays_of_compute_and_of_laws():
     assert optimal(1e21, many).params[0] == pytest.approx(optimal(1e21, LAW).params)
 
 
-@pytest.mark.parametrize("compute", [0, -1e20, float("nan"), [1e20, float("inf")]])
-def test_a_budget_that_is_none_is_refused(compute):
-    with pytest.raises(ValueError, match="give a positive number of FLOP"):
-        optimal(compute, LAW)
-
-
 def test_a_design_spends_each_budget_on_sizes_around_its_ratio():
     params, tokens = isoflop_design([1e20, 1e21], sizes=5, spread=3, ratio=20)
     assert 6 * params * tokens == pytest.approx(np.repeat([1e20, 1e21], 5))
@@ -135,13 +129,6 @@ def test_curves_follow_the_law_to_the_last_token():
     assert (small.params, large.params) == (1e8, 1e9)
     assert small.tokens[-1] == pytest.approx(1e10)
     assert small.loss == pytest.approx(LAW.loss(1e8, small.tokens))
-
-
-def test_shares_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="outliers=2"):
-        simulate_runs(LAW, *SIZES, outliers=2)
-    with pytest.raises(ValueError, match="noise=-1"):
-        simulate_runs(LAW, *SIZES, noise=-1)
 
 
 def test_every_export_exists():
