@@ -65,15 +65,15 @@ torture: $(READY)  ## the property tests with many more cases (an hour or so)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m torture tests
 
 models: $(READY)  ## check the real models and sentences, and make anew what is missing or altered
-	$(PY) -m course_lib.models.setup
+	$(PY) -m course_lib setup
 
 book: $(READY)  ## build the book into jupyter_book/_build/html
 	$(PY) tools/build_book.py
 
 notebook: $(READY)  ## run one with other settings: N=06 BUDGET=gpu TRACK=hub OUT=06.ipynb
 	@[ -n "$(N)" ] || { echo "Say which notebook: make notebook N=06" >&2; exit 2; }
-	$(PY) -m course_lib notebook $(N) --budget $(BUDGET) $(if $(TRACK),--track $(TRACK)) \
-	    $(if $(OUT),--out $(OUT))
+	$(PY) -m course_lib notebook $(N) $(if $(filter-out file,$(origin BUDGET)),--budget $(BUDGET)) \
+	    $(if $(TRACK),--track $(TRACK)) $(if $(OUT),--out $(OUT))
 
 notebooks: $(READY)  ## run the notebooks at the cpu budget and store their outputs
 	$(PY) tools/execute_notebooks.py
@@ -120,5 +120,5 @@ $(READY): $(PINS) pyproject.toml $(MODELS)
 	    exit 1; }
 	$(PY) -m pip install --quiet --disable-pip-version-check -r $(PINS)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(PY) -m course_lib.models.setup
+	$(PY) -m course_lib setup
 	@touch $@

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def fetch(pin: Pin, folder: Path, *, source: bool, megabytes: float) -> Path:
         CourseError: pip is missing, the network is, the package is, or it is not the one pinned.
         OSError: the folder cannot be written.
     """
-    requirement, log = folder / "requirement.txt", folder / "pip.log"
+    requirement = folder / "requirement.txt"
     requirement.write_text(pin.line + "\n", encoding="utf-8")
     command = [
         *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download"),
@@ -77,14 +78,17 @@ def fetch(pin: Pin, folder: Path, *, source: bool, megabytes: float) -> Path:
         *(["--no-binary=:all:", "--no-build-isolation"] if source else ["--only-binary=:all:"]),
         *("--requirement", str(requirement)),
     ]
-    with log.open("w", encoding="utf-8") as output:
-        # pip's temporary files too lie in the folder, where the bar sees them grow.
-        environment = os.environ | {"TMPDIR": str(folder)}
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+    # pip's temporary files lie in the folder too, where the bar sees them grow; what it says does
+    # not, since that must be kept when the folder's disk is full.
+    environment = os.environ | {"TMPDIR": str(folder)}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         _watch(process, folder, pin.name, megabytes)
+        log.seek(0)
+        told = log.read().decode(errors="replace")
     files = [path for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz"))]
     if process.returncode or len(files) != 1:
-        raise CourseError(_explain(pin, log.read_text(encoding="utf-8", errors="replace")))
+        raise CourseError(_explain(pin, told))
     return files[0]
 
 
@@ -129,6 +133,6 @@ def _explain(pin: Pin, log: str) -> str:
         )
     if "No space left on device" in log:
         return f"The disk is full, so {pin} could not be fetched: free some space, then {again}."
-    errors = [line for line in log.splitlines() if line.strip()] or ["nothing"]
-    last = next((line for line in reversed(errors) if "ERROR" in line), errors[-1])
-    return f"pip could not fetch {pin} ({last.strip()[:120]}): mend that, then {again}."
+    lines = [line.strip() for line in log.splitlines() if line.strip()] or ["no word"]
+    last = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
+    return f"pip could not fetch {pin} ({last[:120]}): mend that, then {again}."

@@ -62,6 +62,9 @@ def main(names: Iterable[str] = ()) -> int:
         except CourseError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             failed = True
+        except KeyboardInterrupt:
+            print(f"{name:8} stopped; run it again to go on", file=sys.stderr, flush=True)
+            return 130
     return int(failed)
 
 
@@ -132,8 +135,6 @@ def _make(name: str, pin: Pin) -> str:
 
 
 def _convert(thing: Thing, package: Path, folder: Path) -> None:
-    from safetensors import SafetensorError
-
     # transformers shows bars of its own, also where nobody watches.
     unseen = redirect_stderr(StringIO()) if progress(total=0).disable else nullcontext()
     try:
@@ -149,13 +150,7 @@ def _convert(thing: Thing, package: Path, folder: Path) -> None:
             f"{thing.package} cannot be converted ({error.name or error} is missing): install the "
             "packages of requirements.lock, then run it again."
         ) from error
-    except SafetensorError as error:  # a full disk, which it words in its own way
-        raise OSError(str(error)) from error
 
 
 def _megabytes(folder: Path) -> str:
     return f"{sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.0f}"
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -218,6 +218,22 @@ def test_no_network_is_one_line(index, monkeypatch):
     assert_refused(lambda: setup.set_up("reviews"), "cannot reach its index", "network")
 
 
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("/usr/bin/python: No module named pip", "ensurepip"),
+        ("ERROR: Exception:\nOSError: [Errno 28] No space left on device\n", "disk is full"),
+        ("ERROR: Exception:\n  File x\nOddError: moon\n\n", "(OddError: moon)"),
+        ("", "(no word)"),
+    ],
+)
+def test_what_pip_says_otherwise_is_one_line_too(log, words):
+    message = fetching._explain(fetching.Pin("a-package", "1.0", "0" * 64), log)
+    assert words in message
+    assert message.endswith("run `python -m course_lib setup` again.")
+    assert "\n" not in message
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(index, monkeypatch):
     monkeypatch.setenv("COURSE_MODELS", str(index.folder / SOURCE / "models"))
     assert_refused(lambda: setup.set_up("reviews"), "Cannot write", "COURSE_MODELS")

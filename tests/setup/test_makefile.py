@@ -77,7 +77,7 @@ def test_the_environment_is_made_once_and_again_when_the_lock_changes(clone):
     assert "-r requirements.lock" in first
     assert "--no-deps --no-build-isolation -e ." in first
     *_, models, runs = first.splitlines()
-    assert models == ".venv/bin/python -m course_lib.models.setup"
+    assert models == ".venv/bin/python -m course_lib setup"
     assert runs == ".venv/bin/python -m course_lib runs"
     assert calls() == ".venv/bin/python -m course_lib runs\n"
     for pins in ("requirements.lock", "requirements-models.txt"):
@@ -92,7 +92,7 @@ def test_the_environment_is_made_once_and_again_when_the_lock_changes(clone):
 
 def test_an_environment_without_the_real_models_is_not_ready(clone):
     """What fails is tried again by the next call."""
-    failing = 'case "$*" in *models.setup*) echo "error: no network" >&2; exit 1;; esac'
+    failing = 'case "$*" in *"course_lib setup"*) echo "error: no network" >&2; exit 1;; esac'
     put_python(clone, "python3.11", f"{FAKE}\n{failing}")
     for _ in range(2):
         result = make("lab", cwd=clone, PATH=str(clone / "bin"))
@@ -104,7 +104,7 @@ def test_an_environment_without_the_real_models_is_not_ready(clone):
 @pytest.mark.parametrize(
     ("settings", "command"),
     [
-        (["N=06"], "notebook 06 --budget cpu"),
+        (["N=06"], "notebook 06"),
         (
             ["N=06", "BUDGET=gpu", "TRACK=hub", "OUT=06.ipynb"],
             "notebook 06 --budget gpu --track hub --out 06.ipynb",
