@@ -9,22 +9,26 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from datasets import Dataset
 from torch import LongTensor
 from transformers import PreTrainedTokenizerBase
 
 from course_lib.corpora.labelled import encode_tags, encode_texts
-from course_lib.corpora.loading import WORLDS, split_of, world_of
+from course_lib.corpora.loading import WORLDS, world_of
+from course_lib.corpora.packing import encode
+from course_lib.corpora.pairs import NO_TARGET
+from course_lib.corpora.splits import Split, split_of
 from course_lib.corpora.templates import Template, encode_completions, encode_prompts
-from course_lib.runtime.checks import Count, Text, checked
+from course_lib.runtime.checks import Count, Text, Whole, checked
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.seeds import seed_of
 
 TASKS = ("sentiment", "entities", "translation", "summaries", "reading", "questions")
 DRAWN = {"train": 2_000, "validation": 500, "test": 1_000}
 Use = Literal["supervised", "classification", "tagging"]
+Kind = Literal["causal", "seq2seq", "masked"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +48,14 @@ class Examples:
 @checked
 def load_examples(
     name: Text,
-    split: Literal["train", "validation", "test"],
+    split: Split,
     tokenizer: PreTrainedTokenizerBase,
     *,
     task: Use = "supervised",
     documents: Count | None = None,
     length: Count = 128,
     template: Template = "plain",
-    kind: str = "causal",
+    kind: Kind = "causal",
 ) -> Examples:
     """Examples, encoded for a model of a kind.
 
@@ -66,38 +70,31 @@ def load_examples(
         kind: "causal" reads prompt and completion as one row, "seq2seq" as two.
 
     Raises:
+        BadArgumentError: an argument of another type.
         CourseError: unknown name, or an example that is too long.
     """
     if task == "supervised":
         rows = load_pairs(name, split, documents=documents)
-        prompts = encode_prompts(list(rows["prompt"]), tokenizer, template)
-        ends = encode_completions(list(rows["completion"]), tokenizer, template)
-        join = _two_rows if kind == "seq2seq" else _one_row
-        encoded = [join(tokenizer, *pair) for pair in zip(prompts, ends, strict=True)]
-        found = Examples(encoded)
+        prompts, completions = list(rows["prompt"]), list(rows["completion"])
+        if kind == "seq2seq":
+            found = Examples(_two_rows(prompts, completions, tokenizer, template))
+        else:
+            found = Examples(_one_row(prompts, completions, tokenizer, template))
+    elif task == "classification":
+        rows = load_labelled(name, split, documents=documents)
+        _require_column(name, rows, "label")
+        found = Examples(encode_texts(rows, tokenizer), label_count(name))
     else:
         rows = load_labelled(name, split, documents=documents)
-        column = "label" if task == "classification" else "tags"
-        if column not in rows.column_names:
-            raise CourseError(
-                f"{name} has no {column}: it has {', '.join(rows.column_names)}; choose another "
-                "corpus or objective."
-            )
-        if task == "classification":
-            found = Examples(encode_texts(rows, tokenizer), max(rows["label"]) + 1)
-        else:
-            found = Examples(encode_tags(rows, tokenizer), max(map(max, rows["tags"])) + 1)
+        _require_column(name, rows, "tags")
+        found = Examples(encode_tags(rows, tokenizer), label_count(name))
     _require_short(name, found, length)
     return found
 
 
 @checked
 def load_pairs(
-    name: Text,
-    split: Literal["train", "validation", "test"] = "train",
-    *,
-    documents: Count | None = None,
-    seed: int = 0,
+    name: Text, split: Split = "train", *, documents: Count | None = None, seed: Whole = 0
 ) -> Dataset:
     """Prompts and their completions: columns `prompt` and `completion`.
 
@@ -106,10 +103,11 @@ def load_pairs(
     "reviews/tweet", "reviews/editorial", and "file:PATH", lines of JSON with the two columns.
 
     Raises:
+        BadArgumentError: an argument of another type.
         CourseError: unknown name, a file that is not so.
     """
     if name.startswith("file:"):
-        return _from_file(name, split, ("prompt", "completion"), documents)
+        return Dataset.from_list(_of_split(name, ("prompt", "completion"), split, documents))
     rows = load_labelled(name, split, documents=documents, seed=seed)
     if "label" in rows.column_names:
         asked = "Is this text positive or negative? {}"
@@ -127,11 +125,7 @@ def load_pairs(
 
 @checked
 def load_labelled(
-    name: Text,
-    split: Literal["train", "validation", "test"] = "train",
-    *,
-    documents: Count | None = None,
-    seed: int = 0,
+    name: Text, split: Split = "train", *, documents: Count | None = None, seed: Whole = 0
 ) -> Dataset:
     """A task's rows under its own columns: `text` and `label`, `tokens` and `tags`, and so on.
 
@@ -139,17 +133,20 @@ def load_labelled(
     they are from (`split_of`), and come in an order shuffled by the seed.
 
     Raises:
-        CourseError: unknown name.
+        BadArgumentError: an argument of another type.
+        CourseError: unknown name, a file that is not so.
     """
     source, slash, task = name.partition("/")
     if name.startswith("file:"):
-        return _from_file(name, split, ("text", "label"), documents)
+        return Dataset.from_list(_of_split(name, ("text", "label"), split, documents))
     if slash and source in WORLDS and task in TASKS:
         count = documents or DRAWN[split]
         return _draw(task)(world_of(source), count, seed_of("examples", seed, split))
     if slash and source == "reviews":
-        from course_lib.corpora.reviews import read_reviews
+        from course_lib.corpora.reviews import KINDS, read_reviews
 
+        if task not in KINDS:
+            raise CourseError(f"Unknown reviews {task!r}: choose one of {', '.join(KINDS)}.")
         rows = [row for row in read_reviews(task) if split_of(row["unit"]) == split]
         rows.sort(key=lambda row: seed_of("order", seed, row["id"]))
         return Dataset.from_list(rows[:documents]).select_columns(["text", "label", "unit"])
@@ -159,45 +156,111 @@ def load_labelled(
     )
 
 
+def label_count(name: str) -> int:
+    """How many labels or tags a task has, also those that a few of its rows may lack."""
+    if name.startswith("file:"):
+        return max(row["label"] for row in _read_lines(name, ("text", "label"))) + 1
+    if name.endswith("/entities"):
+        from course_lib.corpora.world.tasks import TAGS
+
+        return len(TAGS)
+    return 2  # bad and good
+
+
 def _draw(task: str) -> Callable[..., Dataset]:
     from course_lib.corpora.world import pairs, tasks
 
     return getattr(tasks if hasattr(tasks, task) else pairs, task)
 
 
-def _from_file(name: str, split: str, columns: tuple[str, str], documents: int | None) -> Dataset:
+def _of_split(
+    name: str, columns: tuple[str, str], split: Split, documents: int | None
+) -> list[dict[str, Any]]:
+    rows = [row for row in _read_lines(name, columns) if split_of(row[columns[0]]) == split]
+    if not rows:
+        raise CourseError(f"{name} has no examples in {split}: add lines, a tenth is held out.")
+    return rows[:documents]
+
+
+def _read_lines(name: str, columns: tuple[str, str]) -> list[dict[str, Any]]:
+    """The rows of a JSONL file, each with what the columns must hold."""
     path = Path(name.removeprefix("file:")).expanduser()
-    rows, number = [], 0
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):  # noqa: B007
-            if line.strip():
-                row = json.loads(line)
-                rows.append({column: row[column] for column in columns})
+        # Split at line ends alone: a text may hold other characters that splitlines splits at.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise CourseError(f"{path} is not in UTF-8: save it again in that encoding.") from error
     except OSError as error:
         raise CourseError(f"Cannot read {path} ({error.strerror}).") from error
+    return [
+        _row(line, f"{path}, line {number}", columns)
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+
+
+def _row(line: str, where: str, columns: tuple[str, str]) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        row = {column: row[column] for column in columns}
     except (ValueError, KeyError, TypeError) as error:
         wanted = " and ".join(columns)
-        raise CourseError(f"{path}, line {number}: write one JSON object with {wanted}.") from error
-    kept = [row for row in rows if split_of(str(row[columns[0]])) == split][:documents]
-    if not kept:
-        raise CourseError(f"{path} has no examples in {split}: add lines, a tenth is held out.")
-    return Dataset.from_list(kept)
+        raise CourseError(f"{where}: write one JSON object with {wanted}.") from error
+    for column, value in row.items():
+        if column == "label":
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise CourseError(f"{where}: label is {value!r}; give a whole number from 0 up.")
+        elif not isinstance(value, str) or not value.strip() or _has_half_a_character(value):
+            raise CourseError(f"{where}: {column} is {value!r}; give a text that is not empty.")
+    return row
+
+
+def _has_half_a_character(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _one_row(
-    tokenizer: PreTrainedTokenizerBase, prompt: list[int], completion: list[int]
-) -> dict[str, list[int]]:
-    """One text; the loss is on the completion alone."""
-    return {"input_ids": [*prompt, *completion], "labels": [*([-100] * len(prompt)), *completion]}
+    prompts: list[str],
+    completions: list[str],
+    tokenizer: PreTrainedTokenizerBase,
+    template: Template,
+) -> list[dict[str, list[int]]]:
+    """One text; the loss is on the completion alone, its end included."""
+    pairs = zip(
+        encode_prompts(prompts, tokenizer, template),
+        encode_completions(completions, tokenizer, template),
+        strict=True,
+    )
+    return [
+        {"input_ids": prompt + end, "labels": [NO_TARGET] * len(prompt) + end}
+        for prompt, end in pairs
+    ]
 
 
 def _two_rows(
-    tokenizer: PreTrainedTokenizerBase, prompt: list[int], completion: list[int]
-) -> dict[str, list[int]]:
-    """The encoder reads the prompt, closed by its end, and the decoder writes the completion."""
-    return {"input_ids": [*prompt, tokenizer.eos_token_id], "labels": completion}
+    prompts: list[str],
+    completions: list[str],
+    tokenizer: PreTrainedTokenizerBase,
+    template: Template,
+) -> list[dict[str, list[int]]]:
+    """The encoder reads the prompt and its end; the decoder writes a text of its own."""
+    if tokenizer.eos_token_id is None:
+        raise CourseError("The tokenizer has no end token: set tokenizer.eos_token.")
+    end = [tokenizer.eos_token_id]
+    sources = encode_prompts(prompts, tokenizer, template)
+    targets = encode(completions, tokenizer)
+    return [
+        {"input_ids": source + end, "labels": target if target[-1:] == end else target + end}
+        for source, target in zip(sources, targets, strict=True)
+    ]
+
+
+def _require_column(name: str, rows: Dataset, column: str) -> None:
+    if column not in rows.column_names:
+        raise CourseError(
+            f"{name} has no {column}: it has {', '.join(rows.column_names)}; take another corpus "
+            "or objective."
+        )
 
 
 def _require_short(name: str, examples: Examples, length: int) -> None:

@@ -5,20 +5,19 @@ and errors that say what to do. No code from a repository is ever run.
 """
 
 import tomllib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from datasets import Dataset
 
 from course_lib.runtime import CourseError, data_path, generator
 from course_lib.runtime.checks import Count, Text, Whole, checked
 from course_lib.runtime.hub_errors import hub_errors
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
 
 @checked
 def published_rows(
     name: Text, count: Count, *, split: Literal["train", "test"] = "train", seed: Whole = 0
-) -> "Dataset":
+) -> Dataset:
     """Rows of a data set of `data/hub.toml`, drawn without replacement, under the course's names.
 
     sst2 has `text` and `label` (1 is good), conll2003 `tokens` and `tags` (0 is none), opus_books
@@ -41,7 +40,7 @@ def published_rows(
     return rows.select(order[:count].tolist())
 
 
-def _load(entry: dict[str, Any], split: str) -> "Dataset":
+def _load(entry: dict[str, Any], split: str) -> Dataset:
     from datasets import load_dataset
     from huggingface_hub import hf_hub_download
 
@@ -53,7 +52,8 @@ def _load(entry: dict[str, Any], split: str) -> "Dataset":
     return load_dataset("parquet", data_files=path, split=split)
 
 
-def pinned(kind: Literal["models", "data"], name: str) -> dict[str, Any]:
+@checked
+def pinned(kind: Literal["models", "data"], name: Text) -> dict[str, Any]:
     """The entry of a model or a data set in `data/hub.toml`.
 
     Raises:

@@ -1,7 +1,7 @@
 """What encoders are for: a new head on a pre-trained body, trained on a few labelled examples."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from datasets import Dataset
@@ -12,8 +12,9 @@ from course_lib.corpora.examples import Examples
 from course_lib.corpora.labelled import encode_tags, encode_texts
 from course_lib.evaluation import f1
 from course_lib.finetuning.batches import random_batches
-from course_lib.models import evaluation_mode
+from course_lib.models import context_length, evaluation_mode
 from course_lib.models.heads import with_head
+from course_lib.models.inspection import require_tokenizer
 from course_lib.objectives.labels import count_labels, label_logits, label_loss
 from course_lib.objectives.supervised import Supervised
 from course_lib.runtime.checks import Count, checked
@@ -30,6 +31,7 @@ class SentimentTask:
 
     labels: Count = 2
 
+    @checked
     def encode(self, examples: Dataset, tokenizer: PreTrainedTokenizerBase) -> Examples:
         """The examples with the label of each."""
         return Examples(encode_texts(examples, tokenizer), self.labels)
@@ -46,6 +48,7 @@ class EntityTask:
     labels: Count
     piece: Literal["first", "last"] = "first"
 
+    @checked
     def encode(self, examples: Dataset, tokenizer: PreTrainedTokenizerBase) -> Examples:
         """The examples with the tag of each word at one of its pieces."""
         return Examples(encode_tags(examples, tokenizer, self.piece), self.labels)
@@ -70,15 +73,19 @@ def fine_tune(
     order, dropout) follows `settings.seed`.
 
     Raises:
-        CourseError: no training or test examples, or a label that the task does not have.
+        BadArgumentError: an argument of another type.
+        CourseError: no training or test examples, a label that the task does not have, a text that
+            is empty or longer than the body reads, or another model's tokenizer.
     """
     if not len(train) or not len(test):
         raise CourseError("Fine-tuning needs at least one training and one test example.")
-    model = with_head(body, task.labels, settings.seed)
+    require_tokenizer(body, tokenizer)
     pad = Supervised(tokenizer, text_labels=isinstance(task, SentimentTask))
     examples, held_out = task.encode(train, tokenizer), task.encode(test, tokenizer)
     for part in (examples, held_out):
         _require_labels(part)
+        _require_readable(part, context_length(body))
+    model = with_head(body, task.labels, settings.seed)
     draw = random_batches(len(examples), settings)
     fit(
         model, lambda step: pad(examples[draw(step)]), settings, loss=label_loss, count=count_labels
@@ -95,7 +102,19 @@ def _require_labels(examples: Examples) -> None:
         )
 
 
-def _macro_f1(model: PreTrainedModel, examples: Examples, pad: Any) -> float:
+def _require_readable(examples: Examples, limit: int | None) -> None:
+    for number, example in enumerate(examples.encoded):
+        size = len(example["input_ids"])
+        if not size:
+            raise CourseError(f"Example {number} has no token: fill its text or leave it out.")
+        if limit is not None and size > limit:
+            raise CourseError(
+                f"Example {number} has {size} tokens and the model reads {limit}: shorten it or "
+                "leave it out."
+            )
+
+
+def _macro_f1(model: PreTrainedModel, examples: Examples, pad: Supervised) -> float:
     predicted, right = [], []
     with evaluation_mode(model) as device:
         for places in torch.arange(len(examples)).split(_BATCH):

@@ -15,9 +15,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from course_lib.corpora import encode_pairs, without_padding
 from course_lib.finetuning.batches import random_batches
 from course_lib.models import context_length, require_kind
+from course_lib.runtime.checks import checked
+from course_lib.runtime.errors import CourseError
 from course_lib.training import Optimization, fit
 
 
+@checked
 def fine_tune_seq2seq(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -35,10 +38,16 @@ def fine_tune_seq2seq(
         callback: called with each entry of the history, as in `course_lib.training.fit`.
 
     Raises:
-        CourseError: the model is no encoder-decoder, or a text is longer than it can read.
-        ValueError: no pairs.
+        BadArgumentError: an argument of another type, or no pairs.
+        CourseError: the model is no encoder-decoder, the tokenizer another model's, the pairs have
+            other columns, or a text is longer than the model can read.
     """
-    require_kind(model, "seq2seq", "fine_tune_seq2seq")
+    require_kind(model, "seq2seq", "fine_tune_seq2seq", tokenizer)
+    if not {"source", "target"} <= set(pairs.column_names):
+        raise CourseError(
+            f"The pairs have the columns {', '.join(pairs.column_names)}: name them source and "
+            "target."
+        )
     examples = encode_pairs(
         tokenizer, pairs["source"], pairs["target"], max_length=context_length(model)
     )

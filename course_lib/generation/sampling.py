@@ -5,22 +5,38 @@ Written to be read: `generate` runs the whole context through the model for ever
 `model.generate` of `transformers`, which keeps what it computed for earlier tokens.
 """
 
+from typing import Annotated
+
 import pandas as pd
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from pydantic import Field
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
+from course_lib.corpora.templates import encode_prompts
 from course_lib.models import context_length, evaluation_mode, require_kind
+from course_lib.runtime.checks import (
+    BadArgumentError,
+    Count,
+    NotNegative,
+    Positive,
+    Text,
+    Whole,
+    checked,
+)
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.seeds import generator
 
+Nucleus = Annotated[Positive, Field(le=1)]
 
+
+@checked
 def filter_logits(
     logits: Tensor,
     *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
+    temperature: NotNegative = 1.0,
+    top_k: Count | None = None,
+    top_p: Nucleus | None = None,
 ) -> Tensor:
     """Reshape the distribution that the next token is drawn from; logits [..., vocabulary].
 
@@ -30,14 +46,13 @@ def filter_logits(
     is left out becomes -inf.
 
     Raises:
-        ValueError: a negative temperature, `top_k` under 1, or `top_p` outside (0, 1].
+        BadArgumentError: no logits, a negative temperature, `top_k` under 1, or `top_p` outside
+            (0, 1].
     """
-    if not temperature >= 0:
-        raise ValueError(f"temperature={temperature}: give 0 (greedy) or more.")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k={top_k}: keep at least 1 token.")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p={top_p}: give a probability above 0 and up to 1.")
+    if not logits.ndim or not logits.shape[-1] or not logits.is_floating_point():
+        raise BadArgumentError(
+            f"logits of shape {tuple(logits.shape)}, {logits.dtype}: give floats [..., vocabulary]."
+        )
     if temperature == 0:
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.full_like(logits, -torch.inf).scatter(-1, best, 0.0)
@@ -55,33 +70,36 @@ def filter_logits(
     return logits
 
 
+@checked
 def next_token_distribution(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: str, k: int = 10
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompt: Text, k: Count = 10
 ) -> pd.Series:
     """The k likeliest next tokens after a prompt: probabilities, indexed by the token's text.
 
     Byte-level tokens carry the space before a word: " mat".
 
     Raises:
-        CourseError: the model is not causal.
+        BadArgumentError: no text, or `k` below 1.
+        CourseError: the model is not causal, or the tokenizer another model's.
     """
-    require_kind(model, "causal", "next_token_distribution")
+    require_kind(model, "causal", "next_token_distribution", tokenizer)
     logits = _next_logits(model, prompt_ids(tokenizer, prompt))
     best = logits.softmax(dim=-1).topk(min(k, len(logits)))
     tokens = [tokenizer.decode([token]) for token in best.indices.tolist()]
     return pd.Series(best.values.tolist(), index=pd.Index(tokens, name="token"), name="probability")
 
 
+@checked
 def generate(
-    model: PreTrainedModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    prompt: str,
+    prompt: Text,
     *,
-    max_new_tokens: int = 50,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    seed: int = 0,
+    max_new_tokens: Count = 50,
+    temperature: NotNegative = 1.0,
+    top_k: Count | None = None,
+    top_p: Nucleus | None = None,
+    seed: Whole = 0,
 ) -> str:
     """Continue a prompt until the end token or `max_new_tokens`; returns the continuation alone.
 
@@ -89,26 +107,33 @@ def generate(
     `filter_logits` says what temperature, `top_k` and `top_p` do.
 
     Raises:
-        CourseError: the model is not causal.
-        ValueError: as `filter_logits`.
+        BadArgumentError: no text, no token to write, or as `filter_logits`.
+        CourseError: the model is not causal, or the tokenizer another model's.
     """
-    require_kind(model, "causal", "generate")
+    require_kind(model, "causal", "generate", tokenizer)
     draws = generator(seed, "generate")
     given = prompt_ids(tokenizer, prompt)
     ids = list(given)
+    end = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
     for _ in range(max_new_tokens):
         logits = _next_logits(model, ids)
         logits = filter_logits(logits, temperature=temperature, top_k=top_k, top_p=top_p)
         token = torch.multinomial(logits.softmax(dim=-1), 1, generator=draws).item()
-        if token == tokenizer.eos_token_id:
+        if token == end:
             break
         ids.append(token)
     return tokenizer.decode(ids[len(given) :], skip_special_tokens=True)
 
 
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """The prompt's tokens as the tokenizer begins a text; an empty prompt is its start token."""
-    ids = tokenizer(prompt)["input_ids"]
+@checked
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Text) -> list[int]:
+    """The prompt's tokens as the tokenizer begins a text; an empty prompt is its start token.
+
+    Raises:
+        BadArgumentError: no text.
+        CourseError: the prompt is empty and the tokenizer has no start token.
+    """
+    [ids] = encode_prompts([prompt], tokenizer)
     if ids:
         return ids
     if tokenizer.bos_token_id is None:
@@ -116,7 +141,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     return [tokenizer.bos_token_id]
 
 
-def _next_logits(model: PreTrainedModel, ids: list[int]) -> Tensor:
+def _next_logits(model: nn.Module, ids: list[int]) -> Tensor:
     """fp32 logits [vocabulary] of the next token, on the CPU; reads the last tokens that fit."""
     window = ids[-(context_length(model) or len(ids)) :]
     with evaluation_mode(model) as device:

@@ -5,35 +5,53 @@ those before it. Greedy search takes the likeliest token each time; beam search 
 likeliest beginnings, because the likeliest text may begin with a token that is not.
 """
 
-from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import torch
-from torch import LongTensor, Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from pydantic import BeforeValidator
+from torch import LongTensor, Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from course_lib.corpora.pairs import encode_sources
 from course_lib.models import context_length, evaluation_mode, require_kind
+from course_lib.runtime.checks import Count, Number, SomeTexts, checked
 
 
+def _as_sources(value: Any) -> dict[str, Tensor]:
+    names = ("input_ids", "attention_mask")
+    if not hasattr(value, "keys") or not set(names) <= set(value.keys()):
+        raise ValueError("give input_ids and attention_mask, as encode_sources makes them")
+    found = {name: value[name] for name in names}
+    shapes = {getattr(part, "shape", None) for part in found.values()}
+    if len(shapes) > 1 or None in shapes or found["input_ids"].ndim != 2:
+        raise ValueError("give two tensors of one shape [rows, positions]")
+    return found
+
+
+Sources = Annotated[dict[str, Tensor], BeforeValidator(_as_sources)]
+
+
+@checked
 def generate_targets(
-    model: PreTrainedModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    sources: Sequence[str],
+    sources: SomeTexts,
     *,
-    beams: int = 1,
-    length_penalty: float = 1.0,
-    max_new_tokens: int = 64,
-    batch_size: int = 64,
+    beams: Count = 1,
+    length_penalty: Number = 1.0,
+    max_new_tokens: Count = 64,
+    batch_size: Count = 64,
 ) -> list[str]:
     """The text that the model writes for each source: greedy search, or with `beams` beam search.
 
     Special tokens are left out, T5's sentinels too; `greedy_search` and `beam_search` give them.
 
     Raises:
-        CourseError: the model is no encoder-decoder, or a source has more tokens than it can read.
-        ValueError: no sources, or fewer than 1 beam or new token.
+        BadArgumentError: no sources, or fewer than 1 beam or new token.
+        CourseError: the model is no encoder-decoder, the tokenizer another model's, or a source has
+            more tokens than the model can read.
     """
-    require_kind(model, "seq2seq", "generate_targets")
+    require_kind(model, "seq2seq", "generate_targets", tokenizer)
     encoded = encode_sources(tokenizer, sources, max_length=context_length(model))
     lengths = encoded["attention_mask"].sum(dim=1)
     written = [""] * len(sources)
@@ -49,9 +67,8 @@ def generate_targets(
     return written
 
 
-def greedy_search(
-    model: PreTrainedModel, batch: Mapping[str, Tensor], max_new_tokens: int = 64
-) -> LongTensor:
+@checked
+def greedy_search(model: nn.Module, batch: Sources, max_new_tokens: Count = 64) -> LongTensor:
     """The likeliest next token, again and again, until the end token.
 
     Args:
@@ -61,7 +78,12 @@ def greedy_search(
 
     Returns:
         Token ids [rows, longest text], without the start token, with padding after the end token.
+
+    Raises:
+        BadArgumentError: another batch, or no new token allowed.
+        CourseError: the model is no encoder-decoder.
     """
+    require_kind(model, "seq2seq", "greedy_search")
     limit = _limit(model, max_new_tokens)
     with evaluation_mode(model):
         decoder = _Decoder(model, batch)
@@ -76,12 +98,13 @@ def greedy_search(
     return torch.stack(written, dim=1).cpu()
 
 
+@checked
 def beam_search(
-    model: PreTrainedModel,
-    batch: Mapping[str, Tensor],
-    beams: int,
-    max_new_tokens: int = 64,
-    length_penalty: float = 1.0,
+    model: nn.Module,
+    batch: Sources,
+    beams: Count,
+    max_new_tokens: Count = 64,
+    length_penalty: Number = 1.0,
 ) -> LongTensor:
     """The best text that a search with `beams` unfinished beginnings at a time finds.
 
@@ -89,10 +112,9 @@ def beam_search(
     so 0 prefers short texts, 1 is the mean per token. A search ends when it has `beams` finished
     texts and its best beginning, as long as it is now, scores no better than any of them.
 
-    Args and returns as `greedy_search`.
+    Args, returns and raises as `greedy_search`.
     """
-    if beams < 1:
-        raise ValueError(f"beams={beams}: keep at least 1.")
+    require_kind(model, "seq2seq", "beam_search")
     limit = _limit(model, max_new_tokens)
     with evaluation_mode(model):
         decoder = _Decoder(model, batch, copies=beams)
@@ -133,9 +155,7 @@ def beam_search(
 class _Decoder:
     """A decoder that remembers what it has read: its keys and values of earlier tokens."""
 
-    def __init__(
-        self, model: PreTrainedModel, batch: Mapping[str, Tensor], copies: int = 1
-    ) -> None:
+    def __init__(self, model: nn.Module, batch: dict[str, Tensor], copies: int = 1) -> None:
         batch = {name: value.to(model.device) for name, value in batch.items()}
         states = model.get_encoder()(**batch).last_hidden_state
         self.model, self.cache = model, None
@@ -165,8 +185,6 @@ def _pick(texts: Tensor, index: LongTensor) -> Tensor:
     return texts.gather(1, index[:, :, None].expand(-1, -1, texts.shape[-1]))
 
 
-def _limit(model: PreTrainedModel, max_new_tokens: int) -> int:
+def _limit(model: nn.Module, max_new_tokens: int) -> int:
     """What may be written; a table of positions, which has a place for the start token, ends it."""
-    if max_new_tokens < 1:
-        raise ValueError(f"max_new_tokens={max_new_tokens}: allow at least 1.")
     return min(max_new_tokens, context_length(model) or max_new_tokens)

@@ -5,15 +5,16 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from course_lib.runtime.errors import CourseError
+from course_lib.runtime.checks import BadArgumentError, Count, Positive, Rate, checked
 
 
+@checked
 def add_lora(
     model: PreTrainedModel,
     *,
-    rank: int,
-    alpha: float,
-    dropout: float = 0.0,
+    rank: Count,
+    alpha: Positive,
+    dropout: Rate = 0.0,
     targets: tuple[str, ...] = (),
 ) -> nn.Module:
     """Freeze a model and give its layers adapters (Hu et al. 2021, section 4.1), through peft.
@@ -23,7 +24,8 @@ def add_lora(
     values of attention get one, as peft knows them for each architecture.
 
     Raises:
-        CourseError: a target that the model does not have.
+        BadArgumentError: a rank, alpha or dropout that cannot be, or a target that the model does
+            not have.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -41,7 +43,7 @@ def add_lora(
         names = {
             name.rpartition(".")[2] for name, m in model.named_modules() if hasattr(m, "weight")
         }
-        raise CourseError(
+        raise BadArgumentError(
             f"adapter.targets = {list(targets)}: choose among {', '.join(sorted(names))}."
         ) from error
 

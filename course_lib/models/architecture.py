@@ -12,15 +12,15 @@ from typing import Any
 
 from transformers import BertLMHeadModel, PreTrainedModel, PreTrainedTokenizerBase
 
-from course_lib.models.families import FAMILIES, Attention
+from course_lib.models.families import FAMILIES, Attention, require_family
 from course_lib.models.initialization import initialize_local_attention
 from course_lib.models.published import published_sizes
-from course_lib.runtime.checks import BadArgumentError, Count, Rate, checked
+from course_lib.runtime.checks import BadArgumentError, Count, Rate, Text, checked
 
 
 @checked
 def build(
-    family: str,
+    family: Text,
     tokenizer: PreTrainedTokenizerBase,
     *,
     width: Count,
@@ -67,7 +67,7 @@ def build(
 
 @checked
 def build_published(
-    family: str, name: str, tokenizer: PreTrainedTokenizerBase, dropout: Rate = 0.0
+    family: Text, name: Text, tokenizer: PreTrainedTokenizerBase, dropout: Rate = 0.0
 ) -> PreTrainedModel:
     """A model of a published size (`published_sizes`) with random weights, for this tokenizer.
 
@@ -90,8 +90,7 @@ def build_published(
 def _validate(
     family: str, tokenizer: PreTrainedTokenizerBase, width: int, heads: int, attention: str
 ) -> None:
-    if family not in FAMILIES:
-        raise BadArgumentError(f"family={family!r}: choose one of {', '.join(FAMILIES)}.")
+    require_family(family)
     if width % heads:
         raise BadArgumentError(
             f"width={width} does not divide into heads={heads}: make it a multiple."

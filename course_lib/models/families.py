@@ -135,12 +135,23 @@ _WHY = {
 }
 
 
+def require_family(name: str) -> None:
+    """Refuse a name that no family has.
+
+    Raises:
+        BadArgumentError: names the seven.
+    """
+    if name not in FAMILIES:
+        raise BadArgumentError(f"family={name!r}: choose one of {', '.join(FAMILIES)}.")
+
+
 def require_trainable(family: str, objective: str, attention: str = "both") -> None:
     """Refuse pairs of a family and an objective that cannot be, or that teach nothing.
 
     Raises:
         BadArgumentError: names the pair, the reason, and what the family can be trained on.
     """
+    require_family(family)
     entry = FAMILIES[family]
     if attention == "left" and not entry.left_objectives:
         choices = ", ".join(name for name, one in FAMILIES.items() if one.left_objectives)

@@ -9,9 +9,11 @@ import torch
 from transformers import AutoModelForTokenClassification, PreTrainedModel
 
 from course_lib.runtime import seed_of
+from course_lib.runtime.checks import Count, Whole, checked
 
 
-def with_head(body: PreTrainedModel, labels: int, seed: int) -> PreTrainedModel:
+@checked
+def with_head(body: PreTrainedModel, labels: Count, seed: Whole) -> PreTrainedModel:
     """A copy of a model with a fresh head for `labels` labels in the place of its own.
 
     Of an encoder-decoder, the encoder alone is used. The head's weights follow from the seed.

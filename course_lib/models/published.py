@@ -14,7 +14,8 @@ import torch
 import transformers
 from torch import nn
 
-from course_lib.models.families import FAMILIES
+from course_lib.models.families import FAMILIES, require_family
+from course_lib.runtime.checks import Text, checked
 from course_lib.runtime.paths import data_path
 
 _UNITS = {"M": 10**6, "B": 10**9}
@@ -56,18 +57,20 @@ class PublishedSize:
         return (digits[:-1], _UNITS[digits[-1]]) if digits[-1] in _UNITS else (digits, 1)
 
 
-def published_sizes(family: str | None = None) -> list[PublishedSize]:
+@checked
+def published_sizes(family: Text | None = None) -> list[PublishedSize]:
     """The published sizes of a family, or of all seven, smallest first within each.
 
     Raises:
-        ValueError: an unknown family.
+        BadArgumentError: an unknown family.
     """
-    if family is not None and family not in FAMILIES:
-        raise ValueError(f"family={family!r}: choose one of {', '.join(FAMILIES)}.")
+    if family is not None:
+        require_family(family)
     rows = tomllib.loads(data_path("published_sizes.toml").read_text(encoding="utf-8"))["size"]
     return [_read(row) for row in rows if family in (None, row["family"])]
 
 
+@checked
 def count_parameters(size: PublishedSize | nn.Module) -> int:
     """The number of parameters of a published size or of a model, tied weights counted once."""
     if isinstance(size, nn.Module):
@@ -75,11 +78,17 @@ def count_parameters(size: PublishedSize | nn.Module) -> int:
     return _count(size.family, size.model, tuple(size.config.items()))
 
 
-def size_table(*families: str) -> pd.DataFrame:
+@checked
+def size_table(*families: Text) -> pd.DataFrame:
     """Published sizes, of all families or some, with our count beside the stated one.
 
     The difference is in percent.
+
+    Raises:
+        BadArgumentError: an unknown family.
     """
+    for family in families:
+        require_family(family)
     rows = []
     for size in published_sizes():
         if families and size.family not in families:

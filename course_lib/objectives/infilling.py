@@ -1,4 +1,4 @@
-"""Text infilling with sentence permutation (BART): shuffle the sentences, blank out spans, rebuild.
+"""Text infilling with sentence permutation (BART): shuffle the sentences, hide spans, rebuild.
 
 Lewis et al. 2020, section 2.2. Spans have Poisson(3) lengths and cover about 30 % of the tokens;
 each becomes a single mask token, and a span of length zero inserts one. The model must therefore
@@ -10,9 +10,15 @@ from typing import Self
 
 import torch
 from torch import BoolTensor, LongTensor, Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
+
+from course_lib.corpora import NO_TARGET
+from course_lib.objectives.rows import TokenRows
+from course_lib.objectives.span_corruption import SpanLength
+from course_lib.runtime.checks import BadArgumentError, NotNegativeCount, Share, checked
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class TextInfilling:
     """Corrupt blocks of token ids as BART does.
@@ -21,34 +27,32 @@ class TextInfilling:
     sentences are shuffled only between two special tokens, so documents stay apart.
     """
 
-    mask_id: int
-    pad_id: int
+    mask_id: NotNegativeCount
+    pad_id: NotNegativeCount
     special_ids: LongTensor
     sentence_end_ids: LongTensor
-    rate: float = 0.3
-    mean_span: float = 3.0
+    rate: Share = 0.3
+    mean_span: SpanLength = 3.0
     permute: bool = True
 
-    def __post_init__(self) -> None:
-        if not 0 < self.rate < 1:
-            raise ValueError(f"rate is the share of masked tokens, in (0, 1), not {self.rate}")
-
     @classmethod
+    @checked
     def from_tokenizer(
         cls,
-        tokenizer: PreTrainedTokenizerFast,
+        tokenizer: PreTrainedTokenizerBase,
         *,
-        rate: float = 0.3,
-        mean_span: float = 3.0,
+        rate: Share = 0.3,
+        mean_span: SpanLength = 3.0,
         permute: bool = True,
     ) -> Self:
         """Read the mask, padding and special tokens and the ends of sentences off a tokenizer.
 
         Raises:
-            ValueError: the tokenizer has no mask token or no padding token.
+            BadArgumentError: the tokenizer has no mask token or no padding token; a rate that is
+                no share; a span of less than one token.
         """
         if tokenizer.mask_token_id is None or tokenizer.pad_token_id is None:
-            raise ValueError(
+            raise BadArgumentError(
                 "text infilling needs a tokenizer with a mask and a padding token, as bart's has"
             )
         ends = [i for token, i in tokenizer.get_vocab().items() if token in (".", "!", "?")]
@@ -63,17 +67,19 @@ class TextInfilling:
             permute,
         )
 
-    def __call__(self, blocks: LongTensor, generator: torch.Generator) -> dict[str, Tensor]:
+    @checked
+    def __call__(self, blocks: TokenRows, generator: torch.Generator) -> dict[str, Tensor]:
         """Return `input_ids` and its `attention_mask`, padded, and `labels` `[batch, length]`."""
         shuffled = self.permute_sentences(blocks, generator) if self.permute else blocks
         inputs = self._infill(shuffled, *self._spans(shuffled, generator))
         return {
             "input_ids": inputs,
             "attention_mask": (inputs != self.pad_id).long(),
-            "labels": torch.where(blocks == self.pad_id, -100, blocks),
+            "labels": torch.where(blocks == self.pad_id, NO_TARGET, blocks),
         }
 
-    def permute_sentences(self, blocks: LongTensor, generator: torch.Generator) -> LongTensor:
+    @checked
+    def permute_sentences(self, blocks: TokenRows, generator: torch.Generator) -> LongTensor:
         """Shuffle the sentences of each document within its place in the row."""
         special = torch.isin(blocks, self.special_ids)
         end = torch.isin(blocks, self.sentence_end_ids) | special
@@ -87,7 +93,7 @@ class TextInfilling:
     def _spans(
         self, blocks: LongTensor, generator: torch.Generator
     ) -> tuple[BoolTensor, BoolTensor]:
-        """Which tokens are hidden `[batch, length]`; before which a mask is put `[.., length + 1]`.
+        """Which tokens are hidden `[batch, length]`; before which a mask goes `[.., length + 1]`.
 
         Each span sits in its own gap between kept tokens, so two spans never touch.
         """
@@ -113,6 +119,8 @@ class TextInfilling:
         insert = torch.zeros(batch, length + 1, dtype=torch.bool).scatter(
             1, kept, masked_at & (hidden_at == 0)
         )
+        # A mask may stand at the end of a text, but nowhere behind it, among the padding.
+        insert[:, 1:] &= blocks != self.pad_id
         return hidden[:, :length] & ~torch.isin(blocks, self.special_ids), insert
 
     def _infill(self, blocks: LongTensor, hidden: BoolTensor, insert: BoolTensor) -> LongTensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from course_lib.corpora.pairs import NO_TARGET
+from course_lib.corpora import NO_TARGET
 
 
 def label_logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:

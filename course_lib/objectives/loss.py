@@ -24,18 +24,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.corpora import NO_TARGET
+from course_lib.runtime.checks import BadArgumentError
 from course_lib.runtime.errors import CourseError
 
 Kind = Literal["masked", "causal", "seq2seq"]
 Batch = Mapping[str, Tensor]
 
 _HEADS = {"BertForMaskedLM": "cls", "RobertaForMaskedLM": "lm_head"}
+_PLACES = "target_places"  # [targets]: where a masked model is asked, counted over the whole batch
+
+
+def to_device(model: nn.Module, batch: Batch, device: torch.device | str) -> dict[str, Tensor]:
+    """The batch on a device; the places of a masked model's targets are found before it moves.
+
+    Only there is the vocabulary layer computed. To look for them on a GPU would make the CPU wait
+    at every micro-batch until the GPU has done all that it was given.
+    """
+    if _asks_at_places(model) and "labels" in batch:
+        batch = {**batch, _PLACES: _target_places(batch["labels"])}
+    return {key: value.to(device) for key, value in batch.items()}
 
 
 def summed_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Summed negative log likelihood of a batch's targets, in nats: a scalar with its gradient.
 
     In fp32, whatever the precision of the logits; 0 where a batch has no target.
+
+    Raises:
+        BadArgumentError: no labels, or labels of another shape than the input.
+        CourseError: the model is no language model.
     """
     logits, targets = _logits_and_targets(model, batch)
     return F.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="sum")
@@ -46,7 +63,7 @@ def count_targets(model: nn.Module, batch: Batch) -> int:
 
     Count on the CPU, before the batch moves: on a GPU this waits until the device has caught up.
     """
-    return int(_has_target(model, batch["labels"]).sum())
+    return int(_has_target(model, _labels_of(batch)).sum())
 
 
 def loss_sum(model: nn.Module, batch: Batch) -> tuple[Tensor, int]:
@@ -78,7 +95,9 @@ def kind_of(model: nn.Module) -> Kind:
     name = type(bare).__name__
     if name.endswith("ForMaskedLM"):
         return "masked"
-    if bare.config.is_encoder_decoder and name.endswith("ForConditionalGeneration"):
+    if getattr(getattr(bare, "config", None), "is_encoder_decoder", False) and name.endswith(
+        "ForConditionalGeneration"
+    ):
         return "seq2seq"
     if name.endswith(("ForCausalLM", "LMHeadModel")):
         return "causal"
@@ -98,11 +117,17 @@ def _has_target(model: nn.Module, labels: Tensor) -> Tensor:
 
 def _logits_and_targets(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     """fp32 logits [rows, vocabulary] and, row for row, their targets [rows], in reading order."""
-    inputs = {key: value for key, value in batch.items() if key != "labels"}
-    targets = batch["labels"]
+    inputs = {key: value for key, value in batch.items() if key not in ("labels", _PLACES)}
+    targets = _labels_of(batch)
     kind = kind_of(model)
+    if kind != "seq2seq" and targets.shape != batch["input_ids"].shape:
+        raise BadArgumentError(
+            f"labels of shape {tuple(targets.shape)} for input_ids of "
+            f"{tuple(batch['input_ids'].shape)}: a {kind} model needs one label for each token."
+        )
     if kind == "masked":
-        return _masked_logits_and_targets(model, inputs, targets)
+        places = batch[_PLACES] if _PLACES in batch else _target_places(targets)
+        return _masked_logits_and_targets(model, inputs, targets, places)
     if kind == "causal":
         # Moving the labels and not slicing the logits saves a copy of the largest tensor there is.
         targets = F.pad(targets[:, 1:], (0, 1), value=NO_TARGET)
@@ -113,19 +138,34 @@ def _logits_and_targets(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]
 
 
 def _masked_logits_and_targets(
-    model: nn.Module, inputs: Batch, labels: Tensor
+    model: nn.Module, inputs: Batch, labels: Tensor, places: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The same for a masked model, whose vocabulary layer sees the targets' positions alone.
 
     Five positions in six have no target, and a small model spends most of its time in that layer,
     so this doubles its speed. BERT's own code gathers the masked positions in the same place.
     """
-    places = (labels != NO_TARGET).flatten().nonzero().squeeze(1)
     with _head_sees_only(model, places):
         logits = model(**inputs, use_cache=False).logits
     if logits.dim() == 3:
         logits = logits.flatten(0, 1)[places]
     return logits.float(), labels.flatten()[places]
+
+
+def _asks_at_places(model: nn.Module) -> bool:
+    return type(_unwrap(model)).__name__.endswith("ForMaskedLM")
+
+
+def _target_places(labels: Tensor) -> Tensor:
+    return (labels != NO_TARGET).flatten().nonzero().squeeze(1)
+
+
+def _labels_of(batch: Batch) -> Tensor:
+    if "labels" not in batch:
+        raise BadArgumentError(
+            f"The batch has {', '.join(batch)} and no labels: add labels [batch, positions]."
+        )
+    return batch["labels"]
 
 
 @contextmanager

@@ -10,11 +10,14 @@ from typing import Self
 
 import torch
 from torch import LongTensor, Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from course_lib.corpora import NO_TARGET
+from course_lib.objectives.rows import TokenRows
+from course_lib.runtime.checks import BadArgumentError, NotNegativeCount, Share, checked
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class MaskedLM:
     """Corrupt blocks of token ids for a masked language model.
@@ -24,27 +27,24 @@ class MaskedLM:
     way in every epoch, as when BERT's data was masked once in preprocessing.
     """
 
-    mask_id: int
+    mask_id: NotNegativeCount
     ordinary_ids: LongTensor
     special_ids: LongTensor
-    rate: float = 0.15
+    rate: Share = 0.15
     static: bool = False
 
-    def __post_init__(self) -> None:
-        if not 0 < self.rate < 1:
-            raise ValueError(f"rate is the share of tokens to predict, in (0, 1), not {self.rate}")
-
     @classmethod
+    @checked
     def from_tokenizer(
-        cls, tokenizer: PreTrainedTokenizerFast, *, rate: float = 0.15, static: bool = False
+        cls, tokenizer: PreTrainedTokenizerBase, *, rate: Share = 0.15, static: bool = False
     ) -> Self:
         """Read the mask token and the special tokens off a tokenizer.
 
         Raises:
-            ValueError: the tokenizer has no mask token.
+            BadArgumentError: the tokenizer has no mask token, or `rate` is no share.
         """
         if tokenizer.mask_token_id is None:
-            raise ValueError(
+            raise BadArgumentError(
                 "masked language modeling needs a tokenizer with a mask token, as bert's has"
             )
         special = sorted(tokenizer.all_special_ids)
@@ -53,7 +53,8 @@ class MaskedLM:
             tokenizer.mask_token_id, torch.tensor(ordinary), torch.tensor(special), rate, static
         )
 
-    def __call__(self, blocks: LongTensor, generator: torch.Generator) -> dict[str, Tensor]:
+    @checked
+    def __call__(self, blocks: TokenRows, generator: torch.Generator) -> dict[str, Tensor]:
         """Return `input_ids` and `labels`, both `[batch, length]`; labels are -100 off target."""
         if self.static:
             draw, choice = _draws_from_content(blocks)

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import LongTensor, Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from course_lib.objectives.causal import CausalLM
 from course_lib.objectives.infilling import TextInfilling
 from course_lib.objectives.masked import MaskedLM
 from course_lib.objectives.span_corruption import SpanCorruption
 from course_lib.objectives.supervised import Supervised
-from course_lib.runtime.checks import BadArgumentError, Share, checked
+from course_lib.runtime.checks import BadArgumentError, Share, Text, checked
 
 Objective = Callable[[LongTensor, Any], dict[str, Tensor]]
 OBJECTIVES = ("masked", "masked-static", "causal", "span", "infilling")
@@ -20,7 +20,7 @@ ON_EXAMPLES = ("supervised", "classification", "tagging")
 
 @checked
 def make_objective(
-    name: str, tokenizer: PreTrainedTokenizerFast, *, rate: Share | None = None
+    name: Text, tokenizer: PreTrainedTokenizerBase, *, rate: Share | None = None
 ) -> Objective:
     """Build an objective for a tokenizer; `rate` is its corruption rate, by default its paper's.
 

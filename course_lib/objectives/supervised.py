@@ -5,15 +5,28 @@ label, a word's tag. Nothing is corrupted and nothing is drawn.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Any, Self
 
 import torch
+from pydantic import BeforeValidator
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from course_lib.corpora.pairs import NO_TARGET
+from course_lib.corpora import NO_TARGET
+from course_lib.corpora.padding import pad_rows
+from course_lib.runtime.checks import checked
 
 
+def _as_examples(value: Any) -> Any:
+    if not isinstance(value, list) or not value:
+        raise ValueError("give a list of at least one example")
+    for number, example in enumerate(value):
+        if not isinstance(example, dict) or not {"input_ids", "labels"} <= example.keys():
+            raise ValueError(f"entry {number} is no dict with input_ids and labels")
+    return value
+
+
+@checked
 @dataclass(frozen=True, eq=False)
 class Supervised:
     """Pad examples, dicts of lists with `input_ids` and `labels`, on the right.
@@ -32,22 +45,17 @@ class Supervised:
         """`text_labels` says that each example has one label for the whole text."""
         return cls(tokenizer, text_labels)
 
+    @checked
     def __call__(
-        self, examples: list[dict[str, list[int]]], generator: torch.Generator | None = None
+        self,
+        examples: Annotated[list, BeforeValidator(_as_examples)],
+        generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask` `[batch, length]`, and `labels`, -100 off target."""
-        inputs = self.tokenizer.pad(
-            {"input_ids": [example["input_ids"] for example in examples]},
-            padding_side="right",
-            return_tensors="pt",
-        )
+        inputs = pad_rows([example["input_ids"] for example in examples], self.tokenizer)
         rows = [torch.tensor(example["labels"]) for example in examples]
         if self.text_labels:
             labels = torch.cat(rows)
         else:
             labels = torch.nn.utils.rnn.pad_sequence(rows, True, NO_TARGET)
-        return {
-            "input_ids": inputs["input_ids"],
-            "attention_mask": inputs["attention_mask"],
-            "labels": labels,
-        }
+        return inputs | {"labels": labels}

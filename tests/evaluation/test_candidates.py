@@ -12,7 +12,6 @@ from course_lib.evaluation import candidate_log_probs, document_losses, sequence
 from course_lib.evaluation.likelihood import candidates
 from course_lib.generation import cloze
 from course_lib.objectives.loss import target_losses
-from course_lib.runtime import CourseError
 
 TEXTS = [
     "The cat sat on the {}.",
@@ -114,17 +113,7 @@ def test_seq2seq_is_the_loss_behind_the_sentinel(models, tokenizers):
 @pytest.mark.parametrize("family", ["gpt2", "t5"])
 def test_words_of_several_tokens_are_welcome_where_a_mask_is_not_needed(models, tokenizers, family):
     rows = gaps(World(), 4, seed=1)
-    found = scores(models, tokenizers, family, rows["text"], [*rows["answer"], "Zyzzyva"])
+    found = scores(
+        models, tokenizers, family, rows["text"], [*sorted(set(rows["answer"])), "Zyzzyva"]
+    )
     assert found.isfinite().all()
-
-
-def test_refusals(models, tokenizers):
-    with pytest.raises(CourseError, match="'Zyzzyva' is not one token"):
-        scores(models, tokenizers, "bert", words=["Zyzzyva"])
-    for texts in (["no gap"], ["{} and {}"], [], "The {}."):
-        with pytest.raises(ValueError, match=r"exactly one gap|at least one"):
-            scores(models, tokenizers, "bert", texts)
-    with pytest.raises(ValueError, match="for a causal model"):
-        scores(models, tokenizers, "bert", context="left")
-    with pytest.raises(ValueError, match="context='right'"):
-        scores(models, tokenizers, "gpt2", context="right")

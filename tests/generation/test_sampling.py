@@ -23,7 +23,6 @@ from course_lib.generation import (
     generate,
     next_token_distribution,
 )
-from course_lib.runtime import CourseError
 
 LOGITS = arrays(np.float32, (2, 9), elements=st.floats(-6, 6, width=32))
 
@@ -66,21 +65,6 @@ def test_temperature_zero_leaves_the_likeliest_alone(values):
     found = filter_logits(logits, temperature=0, top_k=3, top_p=0.5).softmax(-1)
     assert torch.equal(found.argmax(-1), logits.argmax(-1))
     assert torch.equal(found.amax(-1), torch.ones(2))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"temperature": -1}, "temperature=-1"),
-        ({"temperature": math.nan}, "temperature=nan"),
-        ({"top_k": 0}, "top_k=0"),
-        ({"top_p": 0.0}, r"top_p=0\.0"),
-        ({"top_p": 1.5}, r"top_p=1\.5"),
-    ],
-)
-def test_filter_refuses_nonsense(options, message):
-    with pytest.raises(ValueError, match=message):
-        filter_logits(torch.zeros(3), **options)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom"])
@@ -161,7 +145,9 @@ def test_sequence_log_prob_obeys_the_chain_rule(make, causal_tokenizer):
     # A document is what its tokens and then its end get.
     text = "The cat sat on the mat."
     document = document_losses(model, causal_tokenizer, [text])["nats"][0]
-    assert -document == pytest.approx(score("", text) + score(text, "<|endoftext|>"), rel=1e-4)
+    end = model(causal_tokenizer(text, return_tensors="pt")["input_ids"]).logits[0, -1]
+    closed = end.log_softmax(-1)[causal_tokenizer.eos_token_id].item()
+    assert -document == pytest.approx(score("", text) + closed, rel=1e-4)
 
 
 def test_sequence_log_prob_of_one_token_is_its_probability(make, causal_tokenizer):
@@ -185,18 +171,3 @@ def test_long_prompts_are_cut_from_the_left(make, causal_tokenizer):
         model, causal_tokenizer, "The cat sat on the rug and sat on", " the mat"
     )
     assert found == pytest.approx(expected, rel=1e-4)
-
-
-def test_errors(make, causal_tokenizer, masked_tokenizer):
-    masked = make("bert", masked_tokenizer)
-    with pytest.raises(CourseError, match="generate needs a causal model"):
-        generate(masked, masked_tokenizer, "The")
-    with pytest.raises(CourseError, match="sequence_log_prob needs a causal model"):
-        sequence_log_prob(masked, masked_tokenizer, "The", " cat")
-    with pytest.raises(CourseError, match="next_token_distribution needs a causal model"):
-        next_token_distribution(masked, masked_tokenizer, "The")
-    model = make("gpt2", causal_tokenizer, length=8)
-    with pytest.raises(ValueError, match="completion"):
-        sequence_log_prob(model, causal_tokenizer, "The", "")
-    with pytest.raises(CourseError, match="the model reads 8: shorten it"):
-        sequence_log_prob(model, causal_tokenizer, "The", " the" * 9)

@@ -114,11 +114,3 @@ def test_static_masks_of_rows_that_differ_in_one_token_have_nothing_in_common():
     together = (target @ target.T).fill_diagonal_(0).sum() / (40 * 39)
     ordinary = int((~torch.isin(rows[0], SPECIAL)).sum())
     assert abs(float(together) - ordinary * 0.15**2) < 0.5  # as many as by chance
-
-
-def test_a_rate_that_is_no_share_and_a_tokenizer_without_a_mask_are_refused():
-    for rate in (0, 1, -0.1, 15):
-        with pytest.raises(ValueError, match=f"in \\(0, 1\\), not {rate}"):
-            MaskedLM.from_tokenizer(TOKENIZER, rate=rate)
-    with pytest.raises(ValueError, match="mask token, as bert's has"):
-        MaskedLM.from_tokenizer(word_tokenizer("gpt2"))

@@ -50,9 +50,5 @@ def test_batches_are_what_the_family_takes_and_global_randomness_is_untouched(na
     assert per_target == pytest.approx(math.log(vocabulary), abs=1.0)  # new models guess
 
 
-def test_a_rate_is_passed_on_but_not_to_causal():
+def test_a_rate_is_passed_on():
     assert make_objective("masked", word_tokenizer("bert"), rate=0.4).rate == 0.4
-    with pytest.raises(ValueError, match="leave it out, causal corrupts nothing"):
-        make_objective("causal", word_tokenizer("gpt2"), rate=0.15)
-    with pytest.raises(ValueError, match="choose one of masked, masked-static, causal"):
-        make_objective("mlm", word_tokenizer("bert"))

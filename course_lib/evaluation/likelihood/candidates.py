@@ -13,13 +13,16 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from torch import LongTensor, Tensor
+from torch import LongTensor, Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from course_lib.corpora import NO_TARGET
+from course_lib.corpora.padding import pad_rows
 from course_lib.evaluation.likelihood.losses import token_losses
-from course_lib.models import evaluation_mode
+from course_lib.models import context_length, evaluation_mode
+from course_lib.models.inspection import document_marks, require_tokenizer
 from course_lib.objectives.loss import kind_of
+from course_lib.runtime.checks import BadArgumentError, SomeTexts, checked
 from course_lib.runtime.errors import CourseError
 
 GAP = "{}"
@@ -35,11 +38,12 @@ class _Filled(NamedTuple):
     end: int
 
 
+@checked
 def candidate_log_probs(
-    model: PreTrainedModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    candidates: Sequence[str],
+    texts: SomeTexts,
+    candidates: SomeTexts,
     context: Literal["both", "left"] = "both",
 ) -> Tensor:
     """Log-probabilities `[texts, candidates]` of each candidate in the gap of each text.
@@ -52,15 +56,16 @@ def candidate_log_probs(
         context: "left" lets a causal model see only what comes before the gap.
 
     Raises:
-        ValueError: no texts or candidates, a text without exactly one gap, another `context`, or
-            "left" for a model that is not causal.
+        BadArgumentError: no texts or candidates, a text without exactly one gap, a candidate that
+            is empty or comes twice, another `context`, or "left" for a model that is not causal.
         CourseError: a masked model and a candidate that is not one token; an encoder-decoder
-            without sentinels.
+            without sentinels; another model's tokenizer; a text that is longer than the context.
     """
     _check(texts, candidates)
     kind = kind_of(model)
-    if context not in ("both", "left") or (context == "left" and kind != "causal"):
-        raise ValueError(f'context={context!r}: "both", or for a causal model "left".')
+    require_tokenizer(model, tokenizer)
+    if context == "left" and kind != "causal":
+        raise BadArgumentError(f'context="left" is for a causal model; this is a {kind} one.')
     filled = [_fill(tokenizer, text, candidates) for text in texts]
     if kind == "masked":
         scores = _by_mask(model, tokenizer, filled, candidates)
@@ -72,11 +77,14 @@ def candidate_log_probs(
 
 
 def _check(texts: Sequence[str], candidates: Sequence[str]) -> None:
-    if isinstance(texts, str) or not len(texts) or not len(candidates):
-        raise ValueError("texts, candidates: give a list of at least one of each.")
     for text in texts:
         if text.count(GAP) != 1:
-            raise ValueError(f"{text!r} must have exactly one gap, written {GAP}.")
+            raise BadArgumentError(f"{text[:40]!r} must have exactly one gap, written {GAP}.")
+    for candidate in candidates:
+        if not candidate.strip():
+            raise BadArgumentError(f"candidates has {candidate!r}: give words, not empty ones.")
+        if candidates.count(candidate) > 1:
+            raise BadArgumentError(f"candidates has {candidate!r} twice: give each once.")
 
 
 def _fill(
@@ -84,7 +92,10 @@ def _fill(
 ) -> list[_Filled]:
     start = text.index(GAP)
     encoded = tokenizer(
-        [text.replace(GAP, candidate) for candidate in candidates], return_offsets_mapping=True
+        [text.replace(GAP, candidate) for candidate in candidates],
+        return_offsets_mapping=True,
+        split_special_tokens=True,
+        verbose=False,
     )
     rows = []
     for candidate, ids, offsets in zip(
@@ -93,6 +104,8 @@ def _fill(
         # A piece belongs to the gap if its last character does; the space before it may, too.
         end = start + len(candidate)
         inside = [i for i, (_, last) in enumerate(offsets) if start < last <= end]
+        if not inside:
+            raise CourseError(f"{candidate!r} gives no token of this tokenizer: leave it out.")
         rows.append(_Filled(ids, inside[0], inside[-1] + 1))
     return rows
 
@@ -109,12 +122,14 @@ def _by_mask(
             if row.end - row.first > 1 or row.ids[row.first] == tokenizer.unk_token_id:
                 raise CourseError(f"{candidate!r} is not one token: leave it out (is_one_token).")
         tokens.append([row.ids[row.first] for row in rows])
+    if tokenizer.mask_token_id is None:
+        raise CourseError("The tokenizer has no mask token: use the one of the masked model.")
     questions = [
         [*rows[0].ids[: rows[0].first], tokenizer.mask_token_id, *rows[0].ids[rows[0].end :]]
         for rows in filled
     ]
     scores = []
-    for start, batch, mask in _batches(questions, tokenizer.pad_token_id):
+    for start, batch, mask in _batches(model, tokenizer, questions):
         with evaluation_mode(model) as device:
             logits = model(input_ids=batch.to(device), attention_mask=mask.to(device)).logits
         at = logits[(batch == tokenizer.mask_token_id).to(device)].float().cpu()
@@ -137,7 +152,7 @@ def _by_sentinel(
         with evaluation_mode(model) as device:
             seen = model.get_encoder()(input_ids=question.to(device)).last_hidden_state
         losses = []
-        for _, batch, mask in _batches(answers, tokenizer.pad_token_id):
+        for _, batch, mask in _batches(model, tokenizer, answers):
             states = (seen.expand(len(batch), -1, -1).contiguous(),)
             labels = batch.masked_fill(mask == 0, NO_TARGET)
             given = {"decoder_input_ids": model.prepare_decoder_input_ids_from_labels(labels)}
@@ -165,31 +180,42 @@ def _by_whole_text(
     context: str,
 ) -> Tensor:
     """What a candidate adds: the text up to its end, or the whole text and that it ends there."""
+    marks = document_marks(tokenizer)
     texts = [
-        row.ids[: row.end] if context == "left" else [*row.ids, tokenizer.eos_token_id]
+        _document(row.ids[: row.end] if context == "left" else row.ids, *marks, context == "both")
         for rows in filled
         for row in rows
     ]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths, little padding
     scores = torch.zeros(len(texts), dtype=torch.float64)
-    pad_id = tokenizer.pad_token_id or 0
-    for start, batch, mask in _batches([texts[i] for i in order], pad_id):
+    for start, batch, mask in _batches(model, tokenizer, [texts[i] for i in order]):
         labels = batch.masked_fill(mask == 0, NO_TARGET)
         losses = token_losses(model, {"input_ids": batch, "attention_mask": mask, "labels": labels})
         places = torch.tensor(order[start : start + len(batch)])
-        scores[places] = -losses.double().nansum(dim=1).cpu()
+        scores[places] = -losses.cpu().double().nansum(dim=1)
     return scores.view(len(filled), -1)
 
 
+def _document(ids: list[int], opening: int, closing: int, closed: bool) -> list[int]:
+    """The tokens behind the mark that opens a document and, if it is `closed`, before its end.
+
+    Some tokenizers write the marks themselves. Without the first, the first word has no score.
+    """
+    if ids[0] != opening:
+        ids = [opening, *ids]
+    return [*ids, closing] if closed and (len(ids) < 2 or ids[-1] != closing) else ids
+
+
 def _batches(
-    rows: Sequence[list[int]], pad_id: int
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, rows: Sequence[list[int]]
 ) -> Iterator[tuple[int, LongTensor, LongTensor]]:
-    """Batches padded on the right: number of the first row, ids and attention mask."""
+    """Batches: number of the first row, ids and attention mask."""
+    limit, longest = context_length(model), max(map(len, rows))
+    if limit is not None and longest > limit:
+        raise CourseError(
+            f"A text with its gap filled has {longest} tokens and the model reads {limit}: "
+            "shorten it."
+        )
     for start in range(0, len(rows), _BATCH):
-        group = rows[start : start + _BATCH]
-        ids = torch.full((len(group), max(map(len, group))), pad_id)
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(group):
-            ids[i, : len(row)] = torch.tensor(row)
-            mask[i, : len(row)] = 1
-        yield start, ids, mask
+        batch = pad_rows(rows[start : start + _BATCH], tokenizer)
+        yield start, batch["input_ids"], batch["attention_mask"]

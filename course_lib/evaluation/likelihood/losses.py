@@ -12,13 +12,25 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
-from torch import LongTensor, Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
-from course_lib.corpora import NO_TARGET
+from course_lib.corpora import NO_TARGET, encode
+from course_lib.corpora.padding import pad_rows
+from course_lib.corpora.pairs import require_length
+from course_lib.corpora.templates import encode_inside
 from course_lib.models import context_length, evaluation_mode, require_kind
-from course_lib.objectives.loss import Batch, target_losses
-from course_lib.runtime.errors import CourseError
+from course_lib.models.inspection import document_marks
+from course_lib.objectives.loss import Batch, target_losses, to_device
+from course_lib.objectives.rows import TokenRows
+from course_lib.runtime.checks import (
+    BadArgumentError,
+    Count,
+    NotNegative,
+    Positive,
+    SomeTexts,
+    checked,
+)
 
 
 class PositionLosses(NamedTuple):
@@ -39,21 +51,22 @@ class _Row(NamedTuple):
     first_target: int
 
 
-def token_losses(model: PreTrainedModel, batch: Batch) -> Tensor:
+def token_losses(model: nn.Module, batch: Batch) -> Tensor:
     """Negative log likelihood of each target of a batch, in nats: [batch, positions], no gradient.
 
     Column t belongs to `labels[:, t]` and is nan where there is no target, as in
-    `course_lib.models.target_losses`; `.nanmean()` is the loss. Dropout is off.
+    `course_lib.objectives.target_losses`; `.nanmean()` is the loss. Dropout is off.
     """
     with evaluation_mode(model) as device:
-        return target_losses(model, {key: value.to(device) for key, value in batch.items()})
+        return target_losses(model, to_device(model, batch, device))
 
 
+@checked
 def document_losses(
-    model: PreTrainedModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    batch_size: int = 64,
+    texts: SomeTexts,
+    batch_size: Count = 64,
 ) -> pd.DataFrame:
     """What a causal model says of whole documents: a row each, with `nats`, `tokens`, `bytes`.
 
@@ -62,26 +75,24 @@ def document_losses(
     document longer than the context is read in windows that overlap by half.
 
     Raises:
-        CourseError: the model is not causal.
-        ValueError: no texts, or a tokenizer without the tokens that open and close a document.
+        CourseError: the model is not causal, the tokenizer another model's, or one without the
+            tokens that open and close a document.
+        BadArgumentError: no texts.
     """
-    require_kind(model, "causal", "document_losses")
-    if isinstance(texts, str) or not len(texts):
-        raise ValueError("texts: give a list of at least one document.")
-    if tokenizer.bos_token_id is None or tokenizer.eos_token_id is None:
-        raise ValueError("The tokenizer needs a bos and an eos token, to open and close a text.")
+    require_kind(model, "causal", "document_losses", tokenizer)
+    opening, closing = document_marks(tokenizer)
     limit = context_length(model)
-    encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    encoded = encode_inside(texts, tokenizer)
     rows = []
     for document, ids in enumerate(encoded):
-        rows += _windows(document, [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id], limit)
+        rows += _windows(document, [opening, *ids, closing], limit)
     rows.sort(key=lambda row: len(row.ids))  # rows of like length share a batch: little padding
 
     nats = torch.zeros(len(texts), dtype=torch.float64)
     for start in range(0, len(rows), batch_size):
         group = rows[start : start + batch_size]
-        losses = token_losses(model, _pad(group, tokenizer.pad_token_id or 0))
-        totals = losses.double().nansum(dim=1).cpu()
+        losses = token_losses(model, _batch(group, tokenizer))
+        totals = losses.cpu().double().nansum(dim=1)
         nats.index_add_(0, torch.tensor([row.document for row in group]), totals)
     return pd.DataFrame(
         {
@@ -92,11 +103,12 @@ def document_losses(
     )
 
 
+@checked
 def pseudo_document_losses(
-    model: PreTrainedModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    batch_size: int = 256,
+    texts: SomeTexts,
+    batch_size: Count = 256,
 ) -> pd.DataFrame:
     """What a masked model says of whole documents: a row each, with `nats`, `tokens`, `bytes`.
 
@@ -106,17 +118,15 @@ def pseudo_document_losses(
     the "probabilities" do not sum to one, and the loss of a perfect model lies below the entropy.
 
     Raises:
-        CourseError: the model is not a masked one, or a document is longer than its context.
-        ValueError: no texts.
+        CourseError: the model is not a masked one, the tokenizer another model's, or a document
+            is longer than the context.
+        BadArgumentError: no texts.
     """
-    require_kind(model, "masked", "pseudo_document_losses")
-    if isinstance(texts, str) or not len(texts):
-        raise ValueError("texts: give a list of at least one document.")
-    limit = context_length(model)
+    require_kind(model, "masked", "pseudo_document_losses", tokenizer)
+    encoded = encode(texts, tokenizer)
+    require_length(texts, encoded, context_length(model))
     totals = []
-    for ids in tokenizer(list(texts))["input_ids"]:
-        if limit is not None and len(ids) > limit:
-            raise CourseError(f"A text has {len(ids)} tokens and the model reads {limit}: cut it.")
+    for ids in encoded:
         row = torch.tensor(ids)
         special = torch.tensor(sorted({tokenizer.cls_token_id, tokenizer.sep_token_id}))
         places = (~torch.isin(row, special)).nonzero().squeeze(1)
@@ -128,7 +138,7 @@ def pseudo_document_losses(
             inputs = torch.where(asked, tokenizer.mask_token_id, row)
             labels = torch.where(asked, row, NO_TARGET)
             losses = token_losses(model, {"input_ids": inputs, "labels": labels})
-            nats += losses.double().nansum().item()
+            nats += losses.cpu().double().nansum().item()
         totals.append((nats, len(places)))
     nats, tokens = zip(*totals, strict=True)
     return pd.DataFrame(
@@ -136,37 +146,47 @@ def pseudo_document_losses(
     )
 
 
-def perplexity(nats_per_token: float) -> float:
-    """exp(loss): how many equally likely tokens would leave a reader as uncertain."""
-    return math.exp(nats_per_token)
+@checked
+def perplexity(nats_per_token: NotNegative) -> float:
+    """exp(loss): how many equally likely tokens would leave a reader as uncertain.
+
+    Infinite where the loss is above 709 nats and a float cannot hold it.
+    """
+    try:
+        return math.exp(nats_per_token)
+    except OverflowError:
+        return math.inf
 
 
-def bits_per_byte(nats: float, bytes: float) -> float:
+@checked
+def bits_per_byte(nats: NotNegative, bytes: Positive) -> float:
     """Bits that a text takes for each of its bytes, from the nats and the bytes of the whole text.
 
     Raises:
-        ValueError: no bytes.
+        BadArgumentError: no bytes.
     """
-    if bytes <= 0:
-        raise ValueError(f"bytes={bytes}: the text must have at least one byte.")
     return nats / math.log(2) / bytes
 
 
-def loss_by_position(
-    model: PreTrainedModel, blocks: LongTensor, batch_size: int = 64
-) -> PositionLosses:
+@checked
+def loss_by_position(model: nn.Module, blocks: TokenRows, batch_size: Count = 64) -> PositionLosses:
     """How a causal model's loss falls with context, over packed blocks [rows, length].
 
     Raises:
         CourseError: the model is not causal.
-        ValueError: fewer than two rows, of which no standard error can be taken.
+        BadArgumentError: fewer than two rows, of which no standard error can be taken, or of two
+            tokens; rows that are longer than the context.
     """
     require_kind(model, "causal", "loss_by_position")
-    if blocks.dim() != 2 or len(blocks) < 2:
-        raise ValueError(f"blocks of shape {tuple(blocks.shape)}: give [rows, length], rows >= 2.")
+    limit = context_length(model) or blocks.shape[1]
+    if min(blocks.shape) < 2 or blocks.shape[1] > limit:
+        raise BadArgumentError(
+            f"blocks of shape {tuple(blocks.shape)}: give at least 2 rows of at least 2 tokens"
+            f"{f', and at most {limit}' if limit < blocks.shape[1] else ''}."
+        )
     losses = torch.cat(
         [
-            token_losses(model, {"input_ids": rows, "labels": rows})[:, 1:].double().cpu()
+            token_losses(model, {"input_ids": rows, "labels": rows})[:, 1:].cpu().double()
             for rows in blocks.split(batch_size)
         ]
     )
@@ -186,15 +206,10 @@ def _windows(document: int, ids: list[int], limit: int | None) -> list[_Row]:
     return rows
 
 
-def _pad(rows: Sequence[_Row], pad_id: int) -> dict[str, Tensor]:
+def _batch(rows: Sequence[_Row], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
     """A batch padded on the right, which a causal model's tokens to the left never see."""
-    shape = (len(rows), max(len(row.ids) for row in rows))
-    input_ids = torch.full(shape, pad_id)
-    labels = torch.full(shape, NO_TARGET)
-    attention_mask = torch.zeros(shape, dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids = torch.tensor(row.ids)
-        input_ids[i, : len(ids)] = ids
-        attention_mask[i, : len(ids)] = 1
-        labels[i, row.first_target : len(ids)] = ids[row.first_target :]
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+    batch = pad_rows([row.ids for row in rows], tokenizer)
+    first = torch.tensor([row.first_target for row in rows])
+    given = torch.arange(batch["input_ids"].shape[1]) < first[:, None]
+    labels = batch["input_ids"].masked_fill(given | (batch["attention_mask"] == 0), NO_TARGET)
+    return batch | {"labels": labels}

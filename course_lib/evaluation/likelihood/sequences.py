@@ -1,17 +1,21 @@
 """The probability of a completion after a prompt, for a causal model."""
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from course_lib.corpora import NO_TARGET
+from course_lib.corpora.templates import encode_inside
 from course_lib.evaluation.likelihood.losses import token_losses
 from course_lib.generation.sampling import prompt_ids
 from course_lib.models import context_length, require_kind
+from course_lib.runtime.checks import BadArgumentError, Text, checked
 from course_lib.runtime.errors import CourseError
 
 
+@checked
 def sequence_log_prob(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: str, completion: str
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompt: Text, completion: Text
 ) -> float:
     """log p(completion | prompt) in nats: rank the candidates of a multiple-choice question by it.
 
@@ -21,14 +25,15 @@ def sequence_log_prob(
     prompt that leaves no room for the completion is cut from the left.
 
     Raises:
-        CourseError: the model is not causal, or the completion does not fit its context.
-        ValueError: an empty completion.
+        CourseError: the model is not causal, the tokenizer another model's, or the completion does
+            not fit the context.
+        BadArgumentError: no text, or an empty completion.
     """
-    require_kind(model, "causal", "sequence_log_prob")
+    require_kind(model, "causal", "sequence_log_prob", tokenizer)
     given = prompt_ids(tokenizer, prompt)
-    asked = tokenizer(completion, add_special_tokens=False)["input_ids"]
+    [asked] = encode_inside([completion], tokenizer)
     if not asked:
-        raise ValueError("completion: give at least one token to score.")
+        raise BadArgumentError(f"completion={completion!r}: give at least one token to score.")
     limit = context_length(model)
     if limit is not None:
         if len(asked) >= limit:
@@ -40,4 +45,4 @@ def sequence_log_prob(
     labels = ids.clone()
     labels[:, : len(given)] = NO_TARGET
     losses = token_losses(model, {"input_ids": ids, "labels": labels})
-    return -losses.double().nansum().item()
+    return -losses.cpu().double().nansum().item()

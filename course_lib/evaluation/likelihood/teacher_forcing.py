@@ -1,22 +1,23 @@
 """How well an encoder-decoder predicts given targets, each token from the true ones before it."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from course_lib.corpora import NO_TARGET, encode_pairs, without_padding
 from course_lib.models import context_length, evaluation_mode, require_kind
+from course_lib.runtime.checks import Count, SomeTexts, checked
 
 
+@checked
 def teacher_forcing(
-    model: PreTrainedModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    sources: Sequence[str],
-    targets: Sequence[str],
-    batch_size: int = 64,
+    sources: SomeTexts,
+    targets: SomeTexts,
+    batch_size: Count = 64,
 ) -> pd.DataFrame:
     """Score given targets: a row each, with `nats`, `tokens` and `right`.
 
@@ -26,10 +27,11 @@ def teacher_forcing(
     is harder: see `generate_targets`.
 
     Raises:
-        CourseError: the model is no encoder-decoder, or a text has more tokens than it can read.
-        ValueError: no pairs, or not as many targets as sources.
+        CourseError: the model is no encoder-decoder, the tokenizer another model's, or a text has
+            more tokens than the model can read.
+        BadArgumentError: no pairs, or not as many targets as sources.
     """
-    require_kind(model, "seq2seq", "teacher_forcing")
+    require_kind(model, "seq2seq", "teacher_forcing", tokenizer)
     pairs = encode_pairs(tokenizer, sources, targets, max_length=context_length(model))
     order = pairs["attention_mask"].sum(dim=1).argsort()  # like lengths together: little padding
     nats = torch.zeros(len(order), dtype=torch.float64)
@@ -42,7 +44,7 @@ def teacher_forcing(
             shifted = model.prepare_decoder_input_ids_from_labels(labels)
             logits = model(**batch, decoder_input_ids=shifted, use_cache=False).logits.float()
         losses = F.cross_entropy(logits.mT, labels, ignore_index=NO_TARGET, reduction="none")
-        nats[rows] = losses.double().sum(dim=1).cpu()
+        nats[rows] = losses.cpu().double().sum(dim=1)
         right[rows] = (logits.argmax(dim=-1) == labels).sum(dim=1).cpu()
     tokens = (pairs["labels"] != NO_TARGET).sum(dim=1)
     return pd.DataFrame({"nats": nats.numpy(), "tokens": tokens.numpy(), "right": right.numpy()})
