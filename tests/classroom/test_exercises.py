@@ -7,7 +7,10 @@ say. A check that accepts a slip, or names the wrong one, fails.
 """
 
 import math
+from collections import Counter
 from dataclasses import replace
+from difflib import SequenceMatcher
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -452,6 +455,86 @@ WRONG |= {
         (lambda n, loss: vertex(n, loss, inside=False), "still falls at the end"),
         (lambda n, loss: vertex(n, loss, upward=False), "top of a hill"),
         (lambda n, loss: 1.1 * solve_profile(n, loss), "you say"),
+    ],
+}
+
+
+def penalty(lengths, references, key=lambda r, n: (abs(r - n), r), stop=True, ratio=False):
+    c = sum(lengths)
+    r = sum(min(rs, key=lambda r: key(r, n)) for n, rs in zip(lengths, references, strict=True))
+    if ratio:
+        return min(1, c / r)
+    return 1.0 if stop and c >= r else math.exp(1 - r / c)
+
+
+def penalty_a_text(lengths, references):
+    each = [penalty([n], [rs]) for n, rs in zip(lengths, references, strict=True)]
+    return sum(each) / len(each)
+
+
+def shared(written, reference, count, over=lambda a, b: (a + b) / 2):
+    total = over(len(written), len(reference))
+    return count(written, reference) / total if written and reference else 0.0
+
+
+def in_order(a, b):
+    if not a or not b:
+        return 0
+    return round(exercise("rouge-l").solution(a, b) * (len(a) + len(b)) / 2)
+
+
+def side_by_side(a, b):
+    matcher = SequenceMatcher(None, a, b, autojunk=False)
+    return matcher.find_longest_match().size
+
+
+def p_of(a, b, generator, signed=False, least=1, below=False, unpaired=False):
+    if unpaired:
+        both = torch.cat([a, b])
+        order = torch.rand(1000, len(both), generator=generator).argsort(dim=1)
+        gaps = both[order].view(1000, 2, -1).mean(dim=2).diff().squeeze(1)
+    else:
+        gaps = ((a - b) * (1 - 2 * torch.randint(2, (1000, len(a)), generator=generator))).mean(1)
+    gap = (a - b).mean()
+    extreme = gaps >= gap if signed else gaps.abs() >= gap.abs() - 1e-9
+    extreme = ~extreme if below else extreme
+    return (int(extreme.sum()) + least) / (1000 + least)
+
+
+WRONG |= {
+    "brevity-penalty": [
+        (partial(penalty, stop=False), "stops at 1"),
+        (penalty_a_text, "Add up the lengths first"),
+        (partial(penalty, key=lambda r, n: -r), "longest reference"),
+        (partial(penalty, key=lambda r, n: (abs(r - n), -r)), "take the shorter"),
+        (partial(penalty, ratio=True), "not yet the penalty"),
+        (lambda *arguments: 0.5, "not 0.5"),
+    ],
+    "rouge-l": [
+        (lambda a, b: shared(a, b, lambda a, b: (Counter(a) & Counter(b)).total()), "ROUGE-1"),
+        (lambda a, b: shared(a, b, side_by_side), "may skip words"),
+        (lambda a, b: shared(a, b, in_order, lambda a, b: a), "precision alone"),
+        (lambda a, b: shared(a, b, in_order, lambda a, b: b), "recall alone"),
+        (lambda a, b: in_order(a, b), "divide it by the lengths"),
+        (lambda a, b: exercise("rouge-l").solution(a, b) if a or b else 1.0, "with an empty list"),
+    ],
+    "accuracy-trap": [
+        (lambda labels: list(labels), "right on rare classes too"),
+        (lambda labels: [min(labels)] * len(labels), "common one \\*here"),
+        (lambda labels: ["yes"] * len(labels), "no label of this test|common one"),
+        (lambda labels: max(set(labels), key=labels.count), "one for each reference"),
+        (lambda labels: labels[:5], "one for each reference"),
+    ],
+    "paired-test": [
+        (partial(p_of, signed=True), "the other way round counts too|is below everything"),
+        (partial(p_of, least=0), "claims certainty"),
+        (partial(p_of, below=True), "\\*below\\*"),
+        (partial(p_of, unpaired=True), "mix the scores of different items"),
+        (
+            lambda a, b, _: p_of(a, b, torch.Generator().manual_seed(torch.seed() % 2**31)),
+            "hand on",
+        ),
+        (lambda a, b, generator: 0.9, "p-value is about|other way|below"),
     ],
 }
 

@@ -7,6 +7,12 @@ from course_lib.classroom.exercises.causal import AlibiBias, Perplexity, ShiftLa
 from course_lib.classroom.exercises.compute import LayerFlops, PetaflopsDays, Utilisation
 from course_lib.classroom.exercises.ladders import PowerLawExponent, TokensFor
 from course_lib.classroom.exercises.masked import MacroF1, MaskTokens, UnigramLoss
+from course_lib.classroom.exercises.metrics import (
+    AccuracyTrap,
+    BrevityPenalty,
+    PairedTest,
+    RougeL,
+)
 from course_lib.classroom.exercises.objectives import EqualPrice, GapByWholeText, PseudoEntropy
 from course_lib.classroom.exercises.scaling_fits import FitLaw, HuberSum, ReadProfile
 from course_lib.classroom.exercises.spans import (
@@ -42,6 +48,10 @@ EXERCISES: tuple[type[Exercise], ...] = (
     ReadProfile,
     FitLaw,
     HuberSum,
+    BrevityPenalty,
+    RougeL,
+    AccuracyTrap,
+    PairedTest,
 )
 
 
