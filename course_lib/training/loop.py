@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from course_lib.objectives.loss import count_targets, summed_loss
+from course_lib.objectives.loss import count_targets, summed_loss, to_device
 from course_lib.runtime import choose_device, choose_precision, processes, progress, seed_of
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.signals import stop_requests
@@ -112,6 +112,7 @@ class _Trainer:
         processes.join_processes(self.device)
         self.precision = choose_precision(self.device, self.settings.precision)
         self.model.to(self.device)
+        self.model.zero_grad()  # what a backward pass before this one has left is not ours
         self.optimizers = make_optimizers(self.model, self.settings)
         if self.device.type == "cuda":
             self.batch_at = Ahead(self.batch_at, self.settings.steps)
@@ -166,10 +167,11 @@ class _Trainer:
             )
         first = processes.rank() * number
         return [
-            {
-                key: value[n * size : (n + 1) * size].to(self.device, non_blocking=True)
-                for key, value in batch.items()
-            }
+            to_device(
+                self.model,
+                {key: value[n * size : (n + 1) * size] for key, value in batch.items()},
+                self.device,
+            )
             for n in range(first, first + number)
         ]
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from course_lib.models import evaluation_mode
 from course_lib.objectives.labels import count_labels, label_loss
-from course_lib.objectives.loss import count_targets, summed_loss
+from course_lib.objectives.loss import count_targets, summed_loss, to_device
 from course_lib.runtime import (
     cache_path,
     choose_device,
@@ -104,7 +104,7 @@ def validation_loss(
     total, targets = 0.0, 0
     with evaluation_mode(model) as device:
         for batch in prepared.validation:
-            here = {key: value.to(device) for key, value in batch.items()}
+            here = to_device(model, batch, device)
             total, targets = total + float(loss(model, here)), targets + count(model, batch)
     return total / targets
 

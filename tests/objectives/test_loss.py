@@ -15,7 +15,7 @@ from course_lib.objectives import (
     summed_loss,
     target_losses,
 )
-from course_lib.objectives.loss import kind_of
+from course_lib.objectives.loss import kind_of, to_device
 from course_lib.runtime import CourseError
 
 
@@ -169,3 +169,17 @@ def test_refuses_a_classifier(tokenizer):
     config = make("bert", tokenizer).config
     with pytest.raises(CourseError, match="BertForSequenceClassification is not a language model"):
         kind_of(BertForSequenceClassification(config))
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "bloom"])
+def test_where_few_positions_are_asked_the_vocabulary_layer_sees_them_alone(family, tokenizer):
+    model, seen = make(family, tokenizer), []
+    head = model.cls if family == "bert" else model.lm_head
+    head.register_forward_hook(lambda _, given, out: seen.append(tuple(given[0].shape)))
+    for share in (0.3, 1.0):
+        batch = random_batch(share)
+        loss = summed_loss(model, batch)
+        assert torch.equal(summed_loss(model, to_device(model, batch, "cpu")), loss)
+    few, most = count_targets(model, random_batch(0.3)), count_targets(model, random_batch(1.0))
+    assert seen[:2] == [(few, 16)] * 2
+    assert seen[2:] == [(most, 16) if family == "bert" else (5, 12, 16)] * 2
