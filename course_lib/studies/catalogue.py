@@ -1,8 +1,8 @@
 """All studies and base models, by name: what `make runs` makes."""
 
-from course_lib.studies import causal, ladder, masked, objectives, spans
+from course_lib.studies import causal, labels, ladder, masked, objectives, spans
 
-MODULES = (masked, causal, spans, objectives, ladder)
+MODULES = (masked, causal, spans, objectives, ladder, labels)
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
 # The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.
