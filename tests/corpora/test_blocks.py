@@ -218,18 +218,15 @@ def _prepare(cache, patch=None, barrier=None, answers=None):
         answers.put((len(made), everything(rows).tolist()))
 
 
-def _kill_at(owner, name, call, *, before=True):
-    """Let the process die at the n-th call of a function, on the way in or out."""
+def _kill_at(owner, name, call):
+    """Let the process die at the n-th call of a function."""
     function, calls = getattr(owner, name), []
 
     def dying(*arguments, **options):
         calls.append(name)
-        if before and len(calls) == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*arguments, **options)
         if len(calls) == call:
             os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        return function(*arguments, **options)
 
     setattr(owner, name, dying)
 
@@ -242,7 +239,7 @@ KILLS = {
     "before the first flush": lambda: _kill_at(folders, "_flush", 1),
     "before the last flush": lambda: _kill_at(folders, "_flush", 4),
     "before it gets its name": lambda: _kill_at(Path, "rename", 1),
-    "behind the name": lambda: _kill_at(Path, "rename", 1, before=False),
+    "behind the name": lambda: _kill_at(folders, "_flush", 5),
 }
 
 

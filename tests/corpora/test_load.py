@@ -261,9 +261,9 @@ def test_a_large_world_is_written_as_it_is_drawn_and_is_the_same_text(monkeypatc
     assert list(load("world", "test", documents=1234, seed=5)["text"])[:5] != expected[:5]
 
 
-@pytest.mark.parametrize("size", [1, 10, 200, 10**6])
+@pytest.mark.parametrize("size", [1, 10, 200, 8000, 9000, 10**6])
 def test_texts_come_one_by_one_in_their_order(monkeypatch, tmp_path, size):
-    texts = ["", "a", "ü" * 300, "b\n\r\n"] * 20
+    texts = [*["", "a", "ü" * 300, "b\n\r\n"] * 20, ""]
     monkeypatch.setattr(texts_on_disk, "BATCH", size)
     monkeypatch.setattr(texts_on_disk, "MAPPED", 3 * size)
     write_texts(tmp_path, [("train", text) for text in texts])
