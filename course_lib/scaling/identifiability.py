@@ -18,8 +18,8 @@ from course_lib.scaling.huber import Derivatives, LogRuns, Minima, normal_matrix
 
 NUMBERS = ("A", "B", "E", "alpha", "beta", "gamma")
 FEWEST_LEVELS = 3
-ON_A_LINE, NEAR_A_LINE = 0.02, 0.2  # spread of log tokens at a size, or of log size at given tokens
-WEAK, SINGULAR = 300, 1e6  # condition of the Jacobian
+ON_A_LINE, NEAR_A_LINE = 0.02, 0.1  # spread of log tokens at a size, or of log size at given tokens
+WEAK, SINGULAR = 500, 1e6  # condition of the Jacobian
 CLOSE = 10.0  # in log-likelihood: no resample prefers what is further off
 APART = 0.05  # in an exponent
 MOST_RIVALS = 4

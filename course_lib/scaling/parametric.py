@@ -128,9 +128,7 @@ def fit_of(
     rows = close[:1]
     if resamples:
         weights = resample_counts(count, resamples, seed)
-        starts = _nearest(close, runs, weights, derivatives)
-        again = minimise(starts, runs, weights, derivatives=derivatives)
-        rows = np.concatenate([rows, again.theta])
+        rows = np.concatenate([rows, _resampled(close, runs, weights, derivatives)])
     *five, gamma = law_numbers(rows, shift)
     return ParametricFit(
         *(float(column[0]) for column in five),
@@ -142,20 +140,16 @@ def fit_of(
     )
 
 
-def _nearest(
+def _resampled(
     laws: NDArray, runs: LogRuns, weights: NDArray, derivatives: Derivatives | None
 ) -> NDArray:
-    """For each resample where the law that leads lowest in a few steps has come to, [s, k]."""
-    resamples = len(weights)
-    starts = [np.repeat(law[None], resamples, axis=0) for law in laws]
-    if len(laws) == 1:
-        return starts[0]
+    """For each resample the lowest end of all laws [k], as rows [s, k]."""
     ends = [
-        minimise(start, runs, weights, steps=SCREENING_STEPS, derivatives=derivatives)
-        for start in starts
+        minimise(np.repeat(law[None], len(weights), axis=0), runs, weights, derivatives=derivatives)
+        for law in laws
     ]
     lowest = np.argmin([end.objective for end in ends], axis=0)
-    return np.stack([end.theta for end in ends])[lowest, np.arange(resamples)]
+    return np.stack([end.theta for end in ends])[lowest, np.arange(len(weights))]
 
 
 def centred_runs(
