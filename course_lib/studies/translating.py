@@ -6,6 +6,7 @@ one text with a boundary between them, and is scored on the translation only.
 """
 
 import copy
+from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -22,8 +23,11 @@ from course_lib.finetuning import fine_tune_seq2seq
 from course_lib.finetuning.batches import random_batches
 from course_lib.generation import generate_targets
 from course_lib.models import evaluation_mode
+from course_lib.objectives import Supervised
 from course_lib.objectives.loss import kind_of
 from course_lib.training import Optimization, Recipe, Run, fit
+
+PAIR = ("source", "target")
 
 
 def short_pairs(
@@ -33,7 +37,7 @@ def short_pairs(
     drawn = translation(World(), 3 * n + 100, seed)
     fits = [True] * len(drawn)
     for tokenizer in tokenizers:
-        source, target = (encode(drawn[column], tokenizer) for column in ("source", "target"))
+        source, target = (encode(drawn[column], tokenizer) for column in PAIR)
         both = [len(a) + len(b) + 1 for a, b in zip(source, target, strict=True)]
         fits = [fit and count <= length for fit, count in zip(fits, both, strict=True)]
     return drawn.select([place for place, fit in enumerate(fits) if fit][:n])
@@ -60,8 +64,7 @@ def translation_bleu(run: Run, train: Dataset, test: Dataset, settings: Optimiza
 def pair_price(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, train: Dataset) -> float:
     """FLOPs for one pair of this training, on average and padding left out."""
     source, target = (
-        sum(map(len, encode(train[column], tokenizer))) / len(train)
-        for column in ("source", "target")
+        sum(map(len, encode(train[column], tokenizer))) / len(train) for column in PAIR
     )
     # A decoder reads all as one row, and scores every position of it.
     whole = source + target + 1
@@ -72,46 +75,47 @@ def pair_price(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, train: Datase
 
 def _tune_decoder(run: Run, train: Dataset, settings: Optimization) -> PreTrainedModel:
     """Train a copy on rows `<|endoftext|> source <|endoftext|> target <|endoftext|>`."""
-    end, pad = run.tokenizer.eos_token_id, run.tokenizer.pad_token_id
-    sources, targets = (encode(train[c], run.tokenizer) for c in ("source", "target"))
-    ids = torch.full((len(train), run.recipe.data.length), pad)
-    labels = torch.full_like(ids, NO_TARGET)
-    for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
-        text = torch.tensor([*source, *target, end])  # the target's own start is the boundary
-        ids[row, : len(text)] = text
-        labels[row, len(source) + 1 : len(text)] = text[len(source) + 1 :]
-    draw = random_batches(len(train), settings)
+    end = run.tokenizer.eos_token_id
+    examples = []
+    for source, target in zip(*(encode(train[c], run.tokenizer) for c in PAIR), strict=True):
+        text = [*source, *target, end]  # the target's own start is the boundary
+        given = len(source) + 1
+        examples.append({"input_ids": text, "labels": [NO_TARGET] * given + text[given:]})
+    pad, draw = Supervised(run.tokenizer), random_batches(len(train), settings)
 
     def batch_at(step: int) -> dict[str, Tensor]:
-        rows = draw(step)
-        return _trimmed({"input_ids": ids[rows], "labels": labels[rows]})
+        batch = pad([examples[place] for place in draw(step).tolist()])
+        # Padding stands to the right, where a decoder never looks, and has no target.
+        return {name: batch[name] for name in ("input_ids", "labels")}
 
     tuned = copy.deepcopy(run.model)
     fit(tuned, batch_at, settings)
     return tuned.eval()
 
 
-def _trimmed(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without the columns that are padding in each row; the padding of the rest is never seen."""
-    longest = int((batch["labels"] != NO_TARGET).any(dim=0).nonzero().max()) + 1
-    return {key: value[:, :longest] for key, value in batch.items()}
-
-
 def _continue(model: PreTrainedModel, run: Run, sources: Sequence[str]) -> list[str]:
-    """The likeliest next token, again and again, behind each sentence and a boundary."""
+    """The likeliest next token, again and again, behind each sentence and a boundary.
+
+    Sentences of one length are read together, so that no row needs padding.
+    """
     end = run.tokenizer.eos_token_id
-    rows = [[*ids, end] for ids in encode(sources, run.tokenizer)]
-    starts, unfinished = [len(row) for row in rows], set(range(len(rows)))
-    with evaluation_mode(model) as device:
-        while unfinished:
-            asked = sorted(unfinished)
-            longest = max(len(rows[i]) for i in asked)
-            ids = torch.tensor([rows[i] + [end] * (longest - len(rows[i])) for i in asked])
-            logits = model(input_ids=ids.to(device), use_cache=False).logits
-            for place, i in enumerate(asked):
-                token = int(logits[place, len(rows[i]) - 1].argmax())
-                rows[i].append(token)
-                if token == end or len(rows[i]) >= run.recipe.data.length:
-                    unfinished.discard(i)
-    written = [row[start:] for row, start in zip(rows, starts, strict=True)]
-    return run.tokenizer.batch_decode(written, skip_special_tokens=True)
+    by_length = defaultdict(list)
+    for place, ids in enumerate(encode(sources, run.tokenizer)):
+        by_length[len(ids)].append((place, [*ids, end]))
+    written = [""] * len(sources)
+    for rows in by_length.values():
+        places, given = zip(*rows, strict=True)
+        asked = torch.tensor(given)
+        with evaluation_mode(model) as device:
+            ids = model.generate(
+                input_ids=asked.to(device),
+                attention_mask=torch.ones_like(asked).to(device),
+                max_length=run.recipe.data.length,
+                do_sample=False,
+                eos_token_id=end,
+                pad_token_id=end,
+            )
+        texts = run.tokenizer.batch_decode(ids[:, asked.shape[1] :], skip_special_tokens=True)
+        for place, text in zip(places, texts, strict=True):
+            written[place] = text
+    return written

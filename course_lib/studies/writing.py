@@ -12,13 +12,14 @@ from functools import cache
 import torch
 from torch import LongTensor, Tensor
 
-from course_lib.corpora import World
+from course_lib.corpora import World, encode
+from course_lib.corpora.padding import pad_rows
 from course_lib.corpora.world.grammar import Aspect
 from course_lib.corpora.world.kinds import Kind, Subject
 from course_lib.models import evaluation_mode
 from course_lib.objectives import SpanCorruption
 from course_lib.objectives.loss import kind_of
-from course_lib.runtime import generator
+from course_lib.runtime import seed_of
 from course_lib.training import Run
 
 SWEEPS = 2  # how often a masked model goes through its finished text again
@@ -30,10 +31,11 @@ def write(run: Run, documents: int, seed: int = 0) -> list[str]:
 
     A sentence that the end of the row cuts off is left out, if there is one before it.
     """
-    draw = generator(seed, "write")
     by_kind = {"causal": _token_by_token, "masked": _gap_by_gap, "seq2seq": _span_by_span}
-    with evaluation_mode(run.model):
-        texts = by_kind[kind_of(run.model)](run, documents, draw)
+    # `generate` of transformers draws from torch's global state, which is put back afterwards.
+    with evaluation_mode(run.model), torch.random.fork_rng():
+        torch.manual_seed(seed_of(seed, "write"))
+        texts = by_kind[kind_of(run.model)](run, documents)
     return [finished(text) for text in texts]
 
 
@@ -45,49 +47,52 @@ def finished(text: str) -> str:
     return re.sub(r"(?<=[.!?])( Question:[^.!?]*[?])?[^.!?]*$", "", text)
 
 
-def _sample(logits: Tensor, draw: torch.Generator) -> LongTensor:
+def _sample(logits: Tensor) -> LongTensor:
     """One token a row of logits `[rows, vocabulary]`."""
-    return torch.multinomial(logits.float().softmax(dim=-1).cpu(), 1, generator=draw).squeeze(1)
+    return torch.multinomial(logits.float().softmax(dim=-1).cpu(), 1).squeeze(1)
 
 
-def _token_by_token(run: Run, documents: int, draw: torch.Generator) -> list[str]:
+# The model's own distribution, and nothing left out of it.
+_AS_IT_IS = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+
+
+def _token_by_token(run: Run, documents: int) -> list[str]:
     """A causal model writes from left to right until it writes the end token."""
-    model, end = run.model, run.tokenizer.eos_token_id
-    token = torch.full((documents,), run.tokenizer.bos_token_id)
-    going_on, written, cache = torch.ones_like(token, dtype=torch.bool), [], None
-    while going_on.any() and len(written) < run.recipe.data.length - 1:
-        output = model(
-            input_ids=token[:, None].to(model.device), past_key_values=cache, use_cache=True
-        )
-        cache = output.past_key_values
-        token = _sample(output.logits[:, -1], draw).masked_fill(~going_on, end)
-        going_on = going_on & (token != end)
-        written.append(token)
-    return run.tokenizer.batch_decode(torch.stack(written, dim=1), skip_special_tokens=True)
+    end = run.tokenizer.eos_token_id
+    start = torch.full((documents, 1), run.tokenizer.bos_token_id, device=run.model.device)
+    ids = run.model.generate(
+        input_ids=start,
+        attention_mask=torch.ones_like(start),
+        max_length=run.recipe.data.length,
+        eos_token_id=end,
+        pad_token_id=end,
+        **_AS_IT_IS,
+    )
+    return run.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
 
-def _gap_by_gap(run: Run, documents: int, draw: torch.Generator) -> list[str]:
+def _gap_by_gap(run: Run, documents: int) -> list[str]:
     """A masked model fills a row of masks in random order, then reconsiders each token in turn.
 
     Gibbs sampling (Wang and Cho 2019). It cannot decide how long a text is, so it is given the
     lengths of real documents. One position of every document is drawn at a time.
     """
     tokenizer = run.tokenizer
-    texts = World().documents(documents, seed=int(torch.randint(2**31, (), generator=draw)))
-    real = tokenizer(texts, padding=True, return_tensors="pt")
+    texts = World().documents(documents, seed=int(torch.randint(2**31, ())))
+    real = pad_rows(encode(texts, tokenizer), tokenizer)
     seen, ids = (real[key][:, : run.recipe.data.length] for key in ("attention_mask", "input_ids"))
     special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
     ids = torch.where(special, ids, tokenizer.mask_token_id)
     rows = torch.arange(documents)
     for _ in range(1 + SWEEPS):
-        order = torch.rand(ids.shape, generator=draw).masked_fill(special, 2.0).argsort(dim=1)
+        order = torch.rand(ids.shape).masked_fill(special, 2.0).argsort(dim=1)
         for number in range(int((~special).sum(dim=1).max())):
             place = order[:, number]
             asked = ~special[rows, place]
             hidden = ids[rows, place].masked_fill(asked, tokenizer.mask_token_id)
             ids[rows, place] = hidden
             logits = _logits_at(run, ids, seen, place)
-            ids[rows, place] = torch.where(asked, _sample(logits, draw), hidden)
+            ids[rows, place] = torch.where(asked, _sample(logits), hidden)
     return tokenizer.batch_decode(ids, skip_special_tokens=True)
 
 
@@ -102,7 +107,7 @@ def _logits_at(run: Run, ids: LongTensor, seen: LongTensor, place: LongTensor) -
     return logits
 
 
-def _span_by_span(run: Run, documents: int, draw: torch.Generator) -> list[str]:
+def _span_by_span(run: Run, documents: int) -> list[str]:
     """An encoder-decoder reads what it has written, with a sentinel behind it, and writes a span.
 
     In training the last span of a row is always hidden, so this question is familiar. An empty
@@ -113,7 +118,7 @@ def _span_by_span(run: Run, documents: int, draw: torch.Generator) -> list[str]:
     texts: list[list[int]] = [[] for _ in range(documents)]
     unfinished = list(range(documents))
     while unfinished:
-        spans = _spans(run, [[end, *texts[i], sentinel, end] for i in unfinished], draw)
+        spans = _spans(run, [[end, *texts[i], sentinel, end] for i in unfinished])
         for i, span in zip(unfinished, spans, strict=True):
             texts[i] += span
         unfinished = [
@@ -125,32 +130,23 @@ def _span_by_span(run: Run, documents: int, draw: torch.Generator) -> list[str]:
     return tokenizer.batch_decode(cut, skip_special_tokens=True)
 
 
-def _spans(run: Run, questions: list[list[int]], draw: torch.Generator) -> list[list[int]]:
-    """What the decoder puts behind the first sentinel, for each row of encoder tokens."""
+def _spans(run: Run, questions: list[list[int]]) -> list[list[int]]:
+    """What the decoder writes behind the first sentinel, for each row of encoder tokens."""
     model, tokenizer = run.model, run.tokenizer
-    longest = max(map(len, questions))
-    ids = torch.full((len(questions), longest), tokenizer.pad_token_id)
-    for row, question in enumerate(questions):
-        ids[row, : len(question)] = torch.tensor(question)
-    seen = (ids != tokenizer.pad_token_id).long().to(model.device)
-    states = model.get_encoder()(input_ids=ids.to(model.device), attention_mask=seen)
-    sentinels = SpanCorruption.from_tokenizer(tokenizer).sentinel_ids
-    stop = torch.cat([sentinels, torch.tensor([tokenizer.eos_token_id])])
-    start = torch.tensor([model.config.decoder_start_token_id, int(sentinels[0])])
-    written = start.repeat(len(questions), 1)
-    going_on = torch.ones(len(questions), dtype=torch.bool)
-    while going_on.any() and written.shape[1] < run.recipe.data.length:
-        logits = model(
-            encoder_outputs=states,
-            attention_mask=seen,
-            decoder_input_ids=written.to(model.device),
-            use_cache=False,
-        ).logits[:, -1]
-        token = _sample(logits, draw)
-        going_on = going_on & ~torch.isin(token, stop)
-        token = token.masked_fill(~going_on, tokenizer.pad_token_id)
-        written = torch.cat([written, token[:, None]], dim=1)
-    return [[t for t in row if t != tokenizer.pad_token_id] for row in written[:, 2:].tolist()]
+    asked = pad_rows(questions, tokenizer)
+    sentinels = SpanCorruption.from_tokenizer(tokenizer).sentinel_ids.tolist()
+    stop = [*sentinels, tokenizer.eos_token_id]
+    start = torch.tensor([[model.config.decoder_start_token_id, sentinels[0]]])
+    written = model.generate(
+        **{name: value.to(model.device) for name, value in asked.items()},
+        decoder_input_ids=start.repeat(len(questions), 1).to(model.device),
+        max_length=run.recipe.data.length,
+        eos_token_id=stop,
+        pad_token_id=tokenizer.pad_token_id,
+        **_AS_IT_IS,
+    )
+    marks = {*stop, tokenizer.pad_token_id}
+    return [[token for token in row if token not in marks] for row in written[:, 2:].tolist()]
 
 
 class Proofreader:
