@@ -208,3 +208,16 @@ def test_the_address_of_a_published_course_is_in_the_cell(tmp_path, monkeypatch)
     monkeypatch.setattr(notebook_cells, "REPOSITORY", tmp_path)
     assert notebook_cells.address() == address
     assert f'repository = "{notebook_cells.address()}"' in notebook_cells.bootstrap()
+
+
+def test_the_second_cell_of_the_readme_runs_where_the_first_one_leads():
+    """The running kernel knows the course, a new process only from its folder."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    (cell,) = [line[1:] for line in lines if line.startswith("!")]
+    assert cell.endswith("python -m course_lib setup")
+    command = cell.replace("python", sys.executable, 1) + " --help"
+    done = subprocess.run(
+        command, shell=True, cwd=ROOT / "notebooks", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage: python -m course_lib setup" in done.stdout
