@@ -5,8 +5,10 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from course_lib.corpora import World, load, pack, pad_documents, world_of
+from course_lib.corpora.templates import encode_inside
 from course_lib.corpora.world.tasks import completions
 from course_lib.evaluation import document_losses, loss_by_position, sequence_log_prob
+from course_lib.generation import prompt_ids
 from course_lib.models.pinned import Published
 from course_lib.runtime import generator
 from course_lib.studies.design import recipe, study, top_margin
@@ -25,9 +27,9 @@ LONGER = CAUSAL_FACTBOOK.model.positions
 @torch.no_grad()
 def mat_margin_causal(run: Run) -> float:
     """How far " mat" is ahead after "The cat sat on the", in nats, by its first token."""
-    ids = run.tokenizer("The cat sat on the", return_tensors="pt")["input_ids"]
-    answer = run.tokenizer(" mat", add_special_tokens=False)["input_ids"][0]
-    logits = run.model.eval()(input_ids=ids.to(run.model.device)).logits[0, -1]
+    ids = torch.tensor([prompt_ids(run.tokenizer, "The cat sat on the")], device=run.model.device)
+    answer = encode_inside([" mat"], run.tokenizer)[0][0]
+    logits = run.model.eval()(input_ids=ids).logits[0, -1]
     return top_margin(logits.log_softmax(dim=-1), answer)
 
 

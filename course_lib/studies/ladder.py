@@ -7,7 +7,9 @@ from itertools import product
 import torch
 
 from course_lib.corpora import world_of
+from course_lib.corpora.templates import encode_inside
 from course_lib.corpora.world.tasks import questions
+from course_lib.generation import prompt_ids
 from course_lib.studies import Study
 from course_lib.studies.causal import floor_gap
 from course_lib.studies.design import SEEDS, recipe
@@ -78,8 +80,8 @@ def share_answered(run: Run, examples: int = 200) -> float:
     for (prompt, answer), times in Counter(
         zip(rows["prompt"], rows["answer"], strict=True)
     ).items():
-        start = tokenizer(prompt)["input_ids"]
-        wanted = tokenizer(f" {answer}", add_special_tokens=False)["input_ids"]
+        start = prompt_ids(tokenizer, prompt)
+        [wanted] = encode_inside([f" {answer}"], tokenizer)
         logits = model(input_ids=torch.tensor([start + wanted], device=model.device)).logits[0]
         written = logits[len(start) - 1 : -1].argmax(dim=-1).tolist()
         right += times * (written == wanted)

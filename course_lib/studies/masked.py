@@ -6,7 +6,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from course_lib.corpora import World
+from course_lib.corpora import World, encode_cloze
 from course_lib.corpora.pinned import published_rows
 from course_lib.corpora.world.tasks import TAGS, cloze, entities, sentiment
 from course_lib.finetuning import EntityTask, SentimentTask, fine_tune
@@ -39,9 +39,9 @@ FINE_TUNING = Optimization(steps=200, batch=16, learning_rate=3e-3, warmup=20)
 def mat_margin_masked(run: Run) -> float:
     """How far "mat" is ahead in "The cat sat on the [MASK].", in nats."""
     tokenizer = run.tokenizer
-    batch = tokenizer(f"The cat sat on the {tokenizer.mask_token}.", return_tensors="pt")
-    place = batch["input_ids"][0].tolist().index(tokenizer.mask_token_id)
-    logits = run.model.eval()(**batch.to(run.model.device)).logits[0, place]
+    [ids] = encode_cloze([f"The cat sat on the {tokenizer.mask_token}."], tokenizer)
+    place = ids.index(tokenizer.mask_token_id)
+    logits = run.model.eval()(torch.tensor([ids], device=run.model.device)).logits[0, place]
     return top_margin(logits.log_softmax(dim=-1), tokenizer.convert_tokens_to_ids("mat"))
 
 

@@ -17,14 +17,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
 from course_lib.compute import recipe_flops
-from course_lib.corpora import World, load, pack, tokenizer_for
+from course_lib.corpora import World, load, pack
 from course_lib.corpora.packing import count_bytes, encode
 from course_lib.corpora.world.tasks import TAGS, cloze, entities, sentiment
-from course_lib.evaluation import (
-    candidate_log_probs,
-    document_losses,
-    pseudo_document_losses,
-)
+from course_lib.evaluation import candidate_log_probs, document_losses, pseudo_document_losses
 from course_lib.finetuning import EntityTask, SentimentTask, fine_tune
 from course_lib.generation import is_one_token
 from course_lib.models import unfuse_attention
@@ -32,14 +28,10 @@ from course_lib.objectives import make_objective
 from course_lib.objectives.loss import count_targets, kind_of, summed_loss
 from course_lib.runtime import generator
 from course_lib.studies.design import TEST_EXAMPLES, recipe, study
-from course_lib.studies.translating import (
-    pair_price,
-    short_pairs,
-    translation_bleu,
-    unseen,
-)
+from course_lib.studies.translating import pair_price, short_pairs, translation_bleu, unseen
 from course_lib.studies.writing import measure_writing
 from course_lib.training import Optimization, Recipe, Run, fresh_model
+from course_lib.training.data import tokenizer_of
 
 FLOPS = 1e12  # of each run: about a minute of one core
 LENGTH = 32
@@ -102,7 +94,7 @@ class _Step(NamedTuple):
 @cache
 def _first_step(recipe: Recipe) -> _Step:
     """A fresh model and the first batch of a small part of the recipe's text."""
-    tokenizer = tokenizer_for(recipe.model.family, recipe.data.corpus, recipe.data.vocab_size)
+    tokenizer = tokenizer_of(recipe)
     texts = list(load(recipe.data.corpus, documents=300)["text"])
     rows = pack(texts, tokenizer, recipe.data.length)[: recipe.optimization.batch]
     objective = make_objective(recipe.objective_name, tokenizer, rate=recipe.objective.rate)
@@ -131,9 +123,6 @@ def counted_flops(recipe: Recipe) -> int:
     return counter.get_total_flops()
 
 
-# ---------------------------------------------------------------- labels
-
-
 def fitting(texts: list[str], length: int = LENGTH) -> list[bool]:
     """Which texts fit in a row with their marks, for each of the three tokenizers."""
     counts = [[len(ids) for ids in encode(texts, t)] for t in _tokenizers()]
@@ -147,10 +136,7 @@ def _world() -> World:
 
 @cache
 def _tokenizers() -> tuple:
-    return tuple(
-        tokenizer_for(recipe["family"], recipe["corpus"], recipe["vocab_size"])
-        for recipe in RECIPES.values()
-    )
+    return tuple(map(tokenizer_of, RECIPES.values()))
 
 
 # A tag stands at the last piece of its word: at the first, a model that sees the left side only
@@ -199,9 +185,6 @@ def label_scores(
     return scores
 
 
-# ---------------------------------------------------------------- gaps
-
-
 class Gaps(NamedTuple):
     """Sentences with a gap: the right word's place among the candidates, the evidence's side."""
 
@@ -246,9 +229,6 @@ def gap_scores(run: Run, asked: Gaps, context: str = "both") -> dict[str, float]
     return scores
 
 
-# ---------------------------------------------------------------- translation
-
-
 def translation_score(run: Run, seed: int, pairs: int = 4000, test_pairs: int = 200) -> float:
     """BLEU after training on pairs; a decoder gets as many steps as cost what T5's do."""
     train = short_pairs(_tokenizers()[1:], pairs, 1000 + seed, LENGTH)
@@ -259,9 +239,6 @@ def translation_score(run: Run, seed: int, pairs: int = 4000, test_pairs: int = 
         steps = round(settings.steps * price / pair_price(CAUSAL, _tokenizers()[1], train))
         settings = settings.replace(steps=steps)
     return translation_bleu(run, train, test.select(range(test_pairs)), settings)
-
-
-# ---------------------------------------------------------------- all of it
 
 
 def loss_per_byte(run: Run, documents: int = 150) -> dict[str, float]:

@@ -6,7 +6,8 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from course_lib.corpora import World
+from course_lib.corpora import World, encode, encode_sources
+from course_lib.corpora.templates import encode_inside
 from course_lib.corpora.world import reading, summaries, translation
 from course_lib.evaluation import (
     bleu,
@@ -51,7 +52,7 @@ def cat_question(tokenizer: PreTrainedTokenizerBase) -> Batch:
     Cut out of the whole sentence's tokens: written out, `<y>.` would become a sentinel, a space
     and a full stop, which T5 has never seen.
     """
-    ids = tokenizer(CAT, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    ids = torch.tensor(encode_inside([CAT], tokenizer))
     hidden = torch.tensor(tokenizer.convert_tokens_to_ids(["▁sat", "▁mat"]))
     return SpanCorruption.from_tokenizer(tokenizer).corrupt(ids, torch.isin(ids, hidden))
 
@@ -82,8 +83,9 @@ def mat_margin_spans(run: Run) -> float:
 def mat_margin_infilling(run: Run) -> float:
     """The same for BART, which reads "The cat<mask> on the<mask>." and writes all of it."""
     mask = run.tokenizer.mask_token
-    asked = run.tokenizer(CAT.replace(" sat", mask).replace(" mat", mask), return_tensors="pt")
-    target = run.tokenizer(CAT, return_tensors="pt")["input_ids"][:, :-1]
+    question = CAT.replace(" sat", mask).replace(" mat", mask)
+    asked = encode_sources(run.tokenizer, [question], gaps=True)
+    target = torch.tensor(encode([CAT], run.tokenizer))[:, :-1]
     return _least_margin(run.model, asked["input_ids"], target)
 
 
