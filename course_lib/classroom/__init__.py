@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "exercise": "exercises",
         "explore": "widgets",
         "held_out": "plots",
+        "interval_dots": "plots",
         "loss_curve": "plots",
         "next_token_bars": "predictions",
         "points": "plots",

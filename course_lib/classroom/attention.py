@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-import numpy as np
+import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
@@ -107,17 +107,20 @@ def attention_picture(patterns: Sequence[AttentionPattern]) -> Card:
 
 
 def _draw(ax: Axes, pattern: AttentionPattern) -> None:
-    colors = ListedColormap([OFF, color_of(pattern.color)])
-    ax.pcolormesh(
-        pattern.allowed.numpy(), cmap=colors, vmin=0, vmax=1, edgecolors="white", linewidth=1.5
+    sns.heatmap(
+        pattern.allowed.numpy(),
+        cmap=ListedColormap([OFF, color_of(pattern.color)]),
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        square=True,
+        linewidths=1.5,
+        xticklabels=pattern.columns,
+        yticklabels=pattern.rows,
+        ax=ax,
     )
-    ax.set_xticks(np.arange(len(pattern.columns)) + 0.5, pattern.columns, rotation=90, fontsize=8)
-    ax.set_yticks(np.arange(len(pattern.rows)) + 0.5, pattern.rows, fontsize=8)
-    ax.set(title=pattern.title, xlabel="is looked at (key)", ylabel="looks (query)", aspect="equal")
-    ax.invert_yaxis()
-    ax.grid(visible=False)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
+    ax.set(title=pattern.title, xlabel="is looked at (key)", ylabel="looks (query)")
+    ax.tick_params(length=0, labelsize=8)
 
 
 def _in_words(allowed: BoolTensor) -> str:

@@ -10,7 +10,7 @@ from course_lib.corpora import tokenizer_for
 from course_lib.corpora.tokenizers import SENTINELS
 from course_lib.objectives import CausalLM, MaskedLM, SpanCorruption, TextInfilling
 from course_lib.objectives.registry import Objective
-from course_lib.runtime import generator
+from course_lib.runtime import CourseError, generator
 
 READERS = {
     "masked": ("bert", "BERT"),
@@ -39,10 +39,12 @@ def corruption_card(
                 rate=(0.05, 0.9, 0.05), mean_span=(1, 6, 1), seed=(0, 20, 1))
 
     Raises:
-        ValueError: an unknown objective; or as the objective itself.
+        CourseError: an unknown objective, no text; or as the objective itself.
     """
     if objective not in READERS:
-        raise ValueError(f"objective={objective!r}: choose one of {', '.join(READERS)}")
+        raise CourseError(f"objective={objective!r}: choose one of {', '.join(READERS)}.")
+    if not text.strip():
+        raise CourseError("There is no text to corrupt: write a sentence.")
     family, reader = READERS[objective]
     tokenizer = tokenizer_for(family, corpus, vocab_size)
     # T5's objective closes both sides with the end token itself.

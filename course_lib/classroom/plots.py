@@ -8,6 +8,7 @@ import base64
 from collections.abc import Callable, Sequence
 from html import escape
 from io import BytesIO
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -18,6 +19,8 @@ from matplotlib.figure import Figure
 from course_lib.classroom.cards import Card, display_output
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from course_lib.evaluation import Interval
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -169,15 +172,13 @@ def bars(
     A value is a number or an `Interval` (mean, low, high). `colors` maps a bar's name to a method
     or colour; a bar whose own name is a method ("pretrained") needs none.
     """
-    colors = colors or {}
-    top = max(getattr(value, "high", value) for value in values.values())
-    for place, (name, value) in enumerate(values.items()):
-        mean = getattr(value, "mean", value)
+    colors, reaches = colors or {}, {name: _reach(value) for name, value in values.items()}
+    top = max(high for _, _, high in reaches.values())
+    for place, (name, (mean, low, high)) in enumerate(reaches.items()):
         color = color_of(colors.get(name, COLORS.get(name, "baseline")))
         ax.bar(place, mean, color=color, width=0.6)
-        high = getattr(value, "high", mean)
         if high != mean:
-            reach = [[mean - value.low], [high - mean]]
+            reach = [[mean - low], [high - mean]]
             ax.errorbar(place, mean, yerr=reach, color=BLACK, capsize=5, lw=1.4)
         ax.text(place, high + 0.015 * top, f"{mean:.3g}", ha="center", va="bottom", fontsize=10)
     ax.set_xticks(range(len(values)), list(values))
@@ -187,17 +188,9 @@ def bars(
 
 def points(ax: Axes, values: "dict[Any, float | Interval]", label: str, color: str) -> None:
     """Joined points at evenly spaced places named by the keys, with their intervals."""
-    means = [getattr(value, "mean", value) for value in values.values()]
-    reach = [
-        [
-            mean - getattr(value, "low", mean)
-            for mean, value in zip(means, values.values(), strict=True)
-        ],
-        [
-            getattr(value, "high", mean) - mean
-            for mean, value in zip(means, values.values(), strict=True)
-        ],
-    ]
+    reaches = [_reach(value) for value in values.values()]
+    means = [mean for mean, _, _ in reaches]
+    reach = [[mean - low for mean, low, _ in reaches], [high - mean for mean, _, high in reaches]]
     style = {"ls": (0, (4, 2)), "lw": 1.5, "marker": "x"} if color == "live" else {"marker": "o"}
     ax.errorbar(
         range(len(values)),
@@ -209,6 +202,34 @@ def points(ax: Axes, values: "dict[Any, float | Interval]", label: str, color: s
         **style,
     )
     ax.set_xticks(range(len(values)), list(values))
+    ax.legend()
+
+
+def _reach(value: "float | Interval") -> tuple[float, float, float]:
+    """Mean, low and high of an interval; of a number, three times the number."""
+    if isinstance(value, Real):
+        return float(value), float(value), float(value)
+    return value.mean, value.low, value.high
+
+
+def interval_dots(ax: Axes, table: "DataFrame", *, x: str, y: str, hue: str) -> None:
+    """A dot and its 95 % interval for each row `y` and method `hue` of a table of runs.
+
+    `table` has a line a run: the value `x`, and the two names. Methods keep their colours.
+    """
+    import seaborn as sns
+
+    from course_lib.evaluation import interval
+
+    def reach(values: Sequence[float]) -> tuple[float, float]:
+        found = interval(list(values))
+        return found.low, found.high
+
+    palette = {name: color_of(name) for name in table[hue].unique()}
+    sns.pointplot(
+        table, x=x, y=y, hue=hue, palette=palette, errorbar=reach, dodge=0.4, capsize=0.1,
+        linestyle="none", err_kws={"linewidth": 1.8}, markersize=5, ax=ax,
+    )  # fmt: skip
     ax.legend()
 
 

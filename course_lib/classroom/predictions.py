@@ -25,36 +25,36 @@ def next_token_bars(
     *,
     k: int = 10,
     temperature: float = 1.0,
+    top_k: int | None = None,
     top_p: float = 1.0,
 ) -> Figure:
-    """The k likeliest tokens as bars: as trained, and as drawn from at a temperature and top-p.
+    """The k likeliest tokens as bars: as trained, and as drawn from (`filter_logits`).
 
     A causal model is asked what follows the prompt; a masked one for the prompt's first mask; T5
     for the first token behind the first sentinel of the prompt; BART, which writes the whole text
     again, for the token in the place of the first mask. The second set of bars appears only if
-    temperature or top-p changes something. The figure's label is its alternative text.
+    temperature, top-k or top-p changes something. The figure's label is its alternative text.
 
     Raises:
         CourseError: the prompt has no mask or sentinel for a model that needs one, or is longer
             than it reads (for a causal model the oldest tokens drop out).
-        ValueError: as `course_lib.evaluation.filter_logits`.
+        ValueError: as `course_lib.generation.filter_logits`.
     """
     kind = kind_of(model)
     raw = _logits(model, tokenizer, prompt)
     trained = raw.softmax(dim=-1)
-    drawn = filter_logits(raw, temperature=temperature, top_p=top_p).softmax(dim=-1)
+    drawn = filter_logits(raw, temperature=temperature, top_k=top_k, top_p=top_p).softmax(dim=-1)
     best = trained.topk(min(k, len(trained))).indices
     before, after = trained[best].tolist(), drawn[best].tolist()
     names = [visible(token) for token in tokenizer.convert_ids_to_tokens(best.tolist())]
     question = f'{ASKED[kind]} "{prompt if len(prompt) <= LONGEST else "…" + prompt[-LONGEST:]}"'
-    settings = (
-        f"temperature {temperature:g}, top-p {top_p:g}: "
-        f"{int((drawn > 0).sum()):,} of {len(drawn):,} tokens left"
-    )
+    kept = f"top-p {top_p:g}" if top_k is None else f"top-k {top_k}, top-p {top_p:g}"
+    left = int((drawn > 0).sum())
+    settings = f"temperature {temperature:g}, {kept}: {left:,} of {len(drawn):,} tokens left"
 
     figure, ax = plt.subplots()
     places, color = np.arange(len(names)), color_of({"seq2seq": "span"}.get(kind, kind))
-    if temperature == 1 and top_p == 1:
+    if temperature == 1 and top_p == 1 and top_k is None:
         ax.bar(places, before, width=0.7, color=color)
     else:
         ax.bar(places - 0.2, before, 0.4, color=color_of("baseline"), label="as trained")

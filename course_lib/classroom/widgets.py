@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from course_lib.classroom.cards import Card, display_output
 from course_lib.classroom.live import watched
 from course_lib.classroom.plots import picture
+from course_lib.runtime import CourseError
 
 
 def explore(function: Callable[..., Any], **sliders: Any) -> None:
@@ -51,6 +52,8 @@ def panel(function: Callable[..., Any], sliders: dict[str, Any]) -> Any:
     def redraw(_: Any = None) -> None:
         try:
             output.value = card_of(function(**{n: c.value for n, c in controls.items()})).html
+        except CourseError as error:  # says itself what would be right
+            output.value = f"<p>{escape(str(error))}</p>"
         except Exception as error:  # shown where the reader looks, not in a hidden log
             output.value = f"<p>{escape(type(error).__name__)}: {escape(str(error))}</p>"
 

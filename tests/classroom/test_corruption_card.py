@@ -123,4 +123,4 @@ def test_every_control_of_the_explorer_changes_what_is_shown():
     text.value = ""
     rate.value = 0.3
     objective.value = "span"
-    assert "ValueError" in output.value, "a text that is too short is said, not swallowed"
+    assert "write a sentence" in output.value, "a text that is missing is said, not swallowed"

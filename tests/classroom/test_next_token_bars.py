@@ -53,7 +53,7 @@ def test_a_causal_model_is_asked_what_follows():
 def test_a_masked_model_is_asked_for_the_first_mask():
     model, names, (heights,), _ = bars("bert", k=7)
     known = cloze(model, word_tokenizer("bert"), [PROMPTS["bert"]], k=7)
-    first = known[known.blank == 0]
+    first = known[known.gap == 0]
     assert names == list(first.token)
     assert_close(heights, first.probability.tolist())
 
