@@ -1,4 +1,4 @@
-"""The command line of the course: train a recipe, make what is on record.
+"""The command line of the course: train a recipe, make what is on record, run a notebook.
 
 For more than one device or machine: `torchrun --nproc_per_node 2 -m course_lib train RECIPE.toml`.
 """
@@ -41,9 +41,27 @@ def main(arguments: list[str] | None = None) -> int:
     )
     runs.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
 
+    notebook = commands.add_parser("notebook", help="run a notebook with other settings")
+    notebook.add_argument("name", help="its name or number, such as 06")
+    notebook.add_argument("--budget", help="smoke, cpu or gpu (default: what suits the machine)")
+    notebook.add_argument("--track", help="offline or hub (default: offline)")
+    notebook.add_argument(
+        "-p",
+        nargs=2,
+        metavar=("NAME", "VALUE"),
+        action="append",
+        default=[],
+        help="set a parameter of the notebook, for example -p seed 3 (repeatable)",
+    )
+    notebook.add_argument("--out", type=Path, help="the executed copy (default: executed/NAME)")
+
+    setup = commands.add_parser("setup", help="fetch the real models and rated sentences")
+    setup.add_argument("names", nargs="*", help="which of them (default: all)")
+
     options = parser.parse_args(arguments)
+    command = {"train": _train, "runs": _runs, "notebook": _notebook, "setup": _setup}
     try:
-        return _train(options) if options.command == "train" else _runs(options)
+        return command[options.command](options)
     except CourseError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -70,14 +88,34 @@ def _assignment(text: str) -> tuple[str, object]:
     field, equals, value = text.partition("=")
     if not equals:
         raise CourseError(f"--set {text}: write FIELD=VALUE.")
+    return field, _value(value)
+
+
+def _value(text: str) -> object:
     try:
-        return field, tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return field, value  # a bare word is a string
+        return text  # a bare word is a string
 
 
 def _print_entry(entry: dict[str, float]) -> None:
     print(f"step {entry['step']:>7}  loss {entry['loss']:.4f}  lr {entry['learning_rate']:.2e}")
+
+
+def _notebook(options: argparse.Namespace) -> int:
+    from course_lib.runtime.notebooks import run_notebook
+
+    parameters = {name: _value(value) for name, value in options.p}
+    named = {"budget": options.budget, "track": options.track}
+    parameters |= {name: value for name, value in named.items() if value is not None}
+    print(f"executed copy in {run_notebook(options.name, parameters, options.out)}")
+    return 0
+
+
+def _setup(options: argparse.Namespace) -> int:
+    from course_lib.models import setup
+
+    return setup.main(options.names)
 
 
 def _runs(options: argparse.Namespace) -> int:
