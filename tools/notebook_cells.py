@@ -1,10 +1,10 @@
-"""The one cell that every notebook begins with, word for word: a test compares them.
+"""The cells that every notebook begins with, word for word: a test compares them.
 
     python tools/notebook_cells.py
 
-writes it into each notebook and leaves everything else as it is. Whoever publishes the course puts
-the address of the repository under `[project.urls]` in pyproject.toml and runs this once: then
-the cell clones from there without asking.
+writes the first into each notebook and leaves everything else as it is. Whoever publishes the
+course puts the address of the repository under `[project.urls]` in pyproject.toml and runs this
+once: then the cell clones from there without asking.
 """
 
 import sys
@@ -40,6 +40,13 @@ def bootstrap() -> str:
 
 
 COLAB_BOOTSTRAP = bootstrap()
+
+# Tagged `parameters`: papermill puts a cell with other values behind it.
+PARAMETERS = """\
+# What this notebook runs with. Change it here.
+budget = None  # "smoke", "cpu" or "gpu"; None is what suits the machine
+track = None  # "offline" or "hub"; None is offline
+seed = 0  # of your own runs"""
 
 
 def write_into(path: Path) -> bool:

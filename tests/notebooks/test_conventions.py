@@ -9,9 +9,10 @@ import re
 import pytest
 from nbformat import NotebookNode
 from normalize import normalize
-from notebook_cells import COLAB_BOOTSTRAP
+from notebook_cells import COLAB_BOOTSTRAP, PARAMETERS
 
 MOST_LINES = 25
+MOST_COLUMNS = 80  # the book cuts longer lines off
 DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=]+")
 MACHINE_PATH = re.compile(r"(?<![\w.])(/(root|home|work|tmp|opt|usr|Users|private)/|[A-Z]:\\\\?\w)")
 MYST = re.compile(r"^\s*(`{3,}|:{3,})\{|(?<!\$)\{[a-z][a-z:+-]*\}`", re.MULTILINE)
@@ -46,10 +47,13 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def test_first_comes_the_colab_cell_then_begin_with_the_notebooks_own_name(notebook, path):
-    first, second = code(notebook)[:2]
+def test_first_come_the_colab_cell_the_parameters_and_begin(notebook, path):
+    first, second, third = code(notebook)[:3]
     assert first.source == COLAB_BOOTSTRAP
-    assert f'begin("{path.stem}")' in second.source
+    assert second.metadata.tags == ["parameters"]
+    assert second.source == PARAMETERS
+    assert f'course = begin("{path.stem}", budget, track, seed)' in third.source
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells) == 1
 
 
 def test_it_opens_with_a_title_and_ends_with_sources(notebook):
@@ -88,6 +92,12 @@ def test_markdown_is_plain(notebook):
 def test_code_cells_fit_a_screen(notebook):
     long = [c.source for c in code(notebook) if len(c.source.splitlines()) > MOST_LINES]
     assert long == []
+
+
+def test_code_lines_fit_the_page_of_the_book(notebook):
+    shown = [c for c in code(notebook) if "remove-cell" not in c.metadata.get("tags", [])]
+    lines = [line for cell in shown for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > MOST_COLUMNS] == []
 
 
 def test_every_picture_has_alternative_text(notebook):
