@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import assert_refused
 
 from course_lib.classroom import corruption_card, widgets
 from course_lib.classroom.corruption import READERS
@@ -95,8 +96,13 @@ def test_the_same_choices_show_the_same_card_and_html_says_it_too(objective):
 
 
 def test_an_unknown_objective_is_refused():
-    with pytest.raises(ValueError, match="choose one of masked, causal, span, infilling"):
-        corruption_card(TEXT, "maskd")
+    assert_refused(
+        lambda: corruption_card(TEXT, "maskd"), "choose one of masked, causal, span, infilling"
+    )
+
+
+def test_no_text_is_refused():
+    assert_refused(lambda: corruption_card(" "), "write a sentence")
 
 
 def test_every_control_of_the_explorer_changes_what_is_shown():
