@@ -15,6 +15,10 @@ SPECIAL = {
 
 @pytest.fixture(scope="session")
 def tokenizer():
+    return words_tokenizer()
+
+
+def words_tokenizer():
     words = [*SPECIAL.values(), *(f"w{i}" for i in range(95))]
     backend = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")

@@ -5,11 +5,29 @@ says nothing of what another seed would give.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 from scipy.special import stdtrit
+
+from course_lib.runtime.checks import BadArgumentError, Share, checked
+
+
+def _as_values(value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError("give a list of numbers, one a seed") from None
+    if array.ndim != 1 or array.size < 2:
+        raise ValueError(f"{array.size} value(s): an interval needs at least two, one a seed")
+    if not np.isfinite(array).all():
+        raise ValueError("some are nan or infinite: look at those runs before averaging")
+    return array
+
+
+Values = Annotated[np.ndarray, BeforeValidator(_as_values)]  # given as any list of numbers
 
 
 @dataclass(frozen=True)
@@ -29,35 +47,30 @@ class Interval:
         return f"{mean} ({low} to {high}, n={self.n})"
 
 
-def interval(values: Sequence[float], level: float = 0.95) -> Interval:
+@checked
+def interval(values: Values, level: Share = 0.95) -> Interval:
     """Student's t interval of the mean of independent, roughly normal values, one a seed.
 
     Student 1908, The Probable Error of a Mean, Biometrika 6(1).
 
     Raises:
-        ValueError: fewer than two values, one that is not finite, or a level outside (0, 1).
+        BadArgumentError: fewer than two values, one that is not finite, or a level outside (0, 1).
     """
-    array = np.asarray(values, dtype=float)
-    if array.ndim != 1 or array.size < 2:
-        raise ValueError(f"{array.size} value(s): an interval needs at least two, one a seed.")
-    if not np.isfinite(array).all():
-        raise ValueError("Some values are nan or infinite: look at those runs before averaging.")
-    if not 0 < level < 1:
-        raise ValueError(f"level={level}: give a probability such as 0.95.")
-    mean = float(array.mean())
-    error = float(array.std(ddof=1)) / math.sqrt(array.size)
-    half = float(stdtrit(array.size - 1, (1 + level) / 2)) * error
-    return Interval(mean, mean - half, mean + half, int(array.size))
+    mean = float(values.mean())
+    error = float(values.std(ddof=1)) / math.sqrt(values.size)
+    half = float(stdtrit(values.size - 1, (1 + level) / 2)) * error
+    return Interval(mean, mean - half, mean + half, int(values.size))
 
 
-def paired_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
+@checked
+def paired_interval(a: Values, b: Values, level: Share = 0.95) -> Interval:
     """Interval of the mean of `a - b`, where entries of the same place share a seed.
 
     What the seed does to both cancels, so this is narrower than two intervals side by side.
 
     Raises:
-        ValueError: as `interval`, or unequal lengths.
+        BadArgumentError: as `interval`, or unequal lengths.
     """
-    if len(a) != len(b):
-        raise ValueError(f"{len(a)} and {len(b)} values: pair them seed by seed.")
-    return interval(np.asarray(a, dtype=float) - np.asarray(b, dtype=float), level)
+    if a.size != b.size:
+        raise BadArgumentError(f"{a.size} and {b.size} values: pair them seed by seed.")
+    return interval(a - b, level)

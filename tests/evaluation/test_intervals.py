@@ -58,27 +58,6 @@ def test_text():
     assert str(interval([0.5, 0.5])) == "0.500 (0.500 to 0.500, n=2)"
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ([], "0 value"),
-        ([1.0], "1 value"),
-        ([1.0, float("nan")], "nan or infinite"),
-        ([1.0, float("inf")], "nan or infinite"),
-    ],
-)
-def test_errors(values, message):
-    with pytest.raises(ValueError, match=message):
-        interval(values)
-
-
-def test_more_errors():
-    with pytest.raises(ValueError, match="level=95"):
-        interval([1, 2], level=95)
-    with pytest.raises(ValueError, match="3 and 2 values: pair them"):
-        paired_interval([1, 2, 3], [1, 2])
-
-
 @pytest.mark.parametrize("package", ["models", "evaluation"])
 def test_packages_and_intervals_are_light(package):
     """No torch for a package's name, nor for an interval."""
