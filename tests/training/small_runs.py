@@ -1,5 +1,6 @@
 """Training runs of a second or less, and functions that a child process can be told to run."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -10,11 +11,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
-from tiny import FAMILY_OF, packed_rows, tiny_model, word_tokenizer
+from tiny import FAMILY_OF, documents, packed_rows, tiny_model, tiny_recipe, word_tokenizer
 from torch import nn
 
 from course_lib.objectives import make_objective
-from course_lib.training import Optimization, fit
+from course_lib.training import Optimization, Recipe, fit
 from course_lib.training.data import Batches
 
 LENGTH = 24
@@ -73,6 +74,16 @@ def stopping_at(step: int, source: Callable) -> Callable:
         return source(number)
 
     return batch_at
+
+
+def recipe_on(folder: Path, **changes: object) -> Recipe:
+    """A recipe on a text of one's own, written into the folder; six steps of a fresh GPT-2."""
+    text = folder / "text.jsonl"
+    lines = (json.dumps({"text": document}) for document in documents(300, "recipe"))
+    text.write_text("\n".join(lines), encoding="utf-8")
+    shape = {"width": 16, "layers": 1, "heads": 2, "length": LENGTH, "vocab_size": 300}
+    run = {"steps": 6, "batch": 8, "warmup": 2, "log_every": 2, "precision": "no"}
+    return tiny_recipe("gpt2", corpus=f"text:{text}", dropout=0.1, **shape | run | changes)
 
 
 def in_child(target: Callable, *arguments: object) -> BaseProcess:
