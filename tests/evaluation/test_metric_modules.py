@@ -84,6 +84,9 @@ def test_modules_combine(modules):
     texts = evaluate.combine([modules.Bleu(), modules.Rouge(), modules.TokenF1()])
     scores = texts.compute(predictions=TEXTS, references=REFERENCES)
     assert set(scores) == {"bleu", "token_f1", "rouge1", "rouge2", "rougeL", "rougeLsum"}
+    for text, references in zip(TEXTS, REFERENCES, strict=True):
+        texts.add(prediction=text, reference=references)
+    assert texts.compute() == scores
     labels = evaluate.combine([modules.Accuracy(), modules.F1(), modules.Matthews()])
     scores = labels.compute(predictions=LABELS, references=RIGHT)
     assert set(scores) == {"accuracy", "f1", "matthews"}

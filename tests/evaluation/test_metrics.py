@@ -22,7 +22,7 @@ METRICS = [bleu, chrf, rouge, exact_match, token_f1]
 CASES = [500, pytest.param(10_000, marks=pytest.mark.torture)]
 WORDS = (
     "the a cat dog sat mat On 1,200 it's Alder well-known running runs été 3-4 &quot;no&quot; $5 "
-    "e.g. kœnig () works worked was his . . mat. sat! dog?"
+    "e.g. kœnig () works worked was wa his hi . . mat. sat! dog?"
 )
 WRITTEN = st.lists(st.sampled_from(WORDS.split()), max_size=9).map(" ".join)
 SENTENCE = WRITTEN.map("so {} it is.".format)

@@ -72,9 +72,14 @@ class _Metric(evaluate.Metric):
         predictions, references = type(self).read(predictions, references)
         super().add_batch(predictions=predictions, references=references, **settings)
 
-    def add(self, *, prediction: Any, reference: Any, **settings: Any) -> None:
+    def add(self, *, prediction: Any = None, reference: Any = None, **given: Any) -> None:
         """Add one prediction with its reference or references."""
-        self.add_batch(predictions=[prediction], references=[reference], **settings)
+        # `evaluate.combine` hands the one item on under the names of the columns.
+        prediction, reference = (
+            given.pop("predictions", prediction),
+            given.pop("references", reference),
+        )
+        self.add_batch(predictions=[prediction], references=[reference], **given)
 
     def _compute(self, predictions: Any, references: Any, **settings: Any) -> dict[str, float]:
         score = type(self).function(predictions, references, **settings)
