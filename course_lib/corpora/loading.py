@@ -12,7 +12,7 @@ from course_lib.corpora.prepared import code_of_texts, prepared_folder, stamps
 from course_lib.corpora.splits import Split, split_of
 from course_lib.corpora.texts_on_disk import open_texts, write_texts
 from course_lib.runtime import CourseError, progress, seed_of
-from course_lib.runtime.checks import Count, Text, Whole, checked
+from course_lib.runtime.checks import BadArgumentError, Count, Text, Whole, checked
 
 if TYPE_CHECKING:
     from course_lib.corpora.world import World
@@ -43,15 +43,18 @@ def load(
     - "factbook": The World Factbook, about 90/5/5 percent of its *countries*.
     - "docstrings": prose from the documentation of scientific Python packages, about 90/5/5
       percent of their *modules*.
+    - "reviews": sentences of film reviews with the `label` that twenty people's ratings give them
+      (`course_lib.corpora.reviews`), about 90/5/5 percent of their *documents*.
     - "text:<path>": your own text, a file or folder of .txt (UTF-8) or .jsonl (objects with a
       `text`). A .txt longer than 50,000 characters is cut at empty lines into several documents.
       About 90/5/5 percent of the *documents*, unless a folder or a file in a folder is called
       train, validation or test.
     - "hub:<id>", "hub:<id>:<config>", "hub:<id>@<revision>": a data set of the Hugging Face hub.
 
-    The factbook and the docstrings also have the columns `id`, `title` and `unit` (the country,
-    the module), and come in an order shuffled by `seed`; your own text and the hub's keep theirs.
-    `documents` keeps the first. Which split a document is in does not depend on the seed.
+    The factbook, the docstrings and the reviews also have the columns `id`, `title` and `unit` (the
+    country, the module, the review), and come in an order shuffled by `seed`; your own text and the
+    hub's keep theirs. `documents` keeps the first. Which split a document is in does not depend on
+    the seed.
 
     What is large lies on the disk and is memory-mapped, so text of any size can be loaded.
 
@@ -60,6 +63,7 @@ def load(
         CourseError: an unknown name, a package that is not installed, no such data set or file,
             no documents, a document without a text.
     """
+    require_corpus(name)
     kind, _, place = name.partition(":")
     if name in WORLDS or name == BILINGUAL:
         return _load_world(name, split, documents or WORLD_DOCUMENTS[split], seed)
@@ -69,16 +73,28 @@ def load(
         corpus = load_hub(name, split)
     elif kind == "text":
         corpus = _load_local(place, split)
-    elif name in READERS:
+    else:
         rows = [row for row in READERS[name]() if split_of(row["unit"]) == split]
         rows.sort(key=lambda row: seed_of("order", seed, row["id"]))
         corpus = datasets.Dataset.from_list(rows)
-    else:
-        known = ", ".join([*WORLDS, BILINGUAL, *READERS])
-        raise CourseError(f"Unknown corpus {name!r}: choose one of {known}, text:<path>, hub:<id>.")
     if len(corpus) == 0:
         raise CourseError(f"{name} has no documents in {split}: choose another split or corpus.")
     return corpus if documents is None else corpus.select(range(min(documents, len(corpus))))
+
+
+def require_corpus(name: str) -> None:
+    """Refuse a name that `load` does not know; whether a file or a data set is there, it finds out.
+
+    Raises:
+        BadArgumentError: lists the names that there are.
+    """
+    kind, colon, _ = name.partition(":")
+    if name not in (*WORLDS, BILINGUAL, *READERS) and not (colon and kind in ("text", "hub")):
+        known = ", ".join([*WORLDS, BILINGUAL, *READERS])
+        raise BadArgumentError(
+            f"Unknown corpus {name!r}: choose one of {known}, text:<path>, hub:<id>; or, for "
+            'examples such as world/reading, an objective such as "supervised".'
+        )
 
 
 def world_of(name: str) -> "World":
@@ -172,7 +188,14 @@ def _read_docstrings() -> list[dict[str, str]]:
     return read_docstrings()
 
 
+def _read_film_reviews() -> list[dict[str, str | float | int]]:
+    from course_lib.corpora.reviews import read_reviews
+
+    return read_reviews("film")
+
+
 READERS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "factbook": _read_factbook,
     "docstrings": _read_docstrings,
+    "reviews": _read_film_reviews,
 }

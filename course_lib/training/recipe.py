@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from course_lib.models.families import FAMILIES, require_trainable
 from course_lib.runtime.checks import (
+    BadArgumentError,
     Count,
     NotNegative,
     NotNegativeCount,
@@ -204,6 +205,7 @@ class Recipe(Table):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        self._require_corpora()
         kind, colon, name = self.start.partition(":")
         if self.start != "fresh" and not (f"{kind}:" in " ".join(STARTS) and colon and name):
             self.refuse("start", f"it must be one of {', '.join(STARTS)}")
@@ -212,6 +214,22 @@ class Recipe(Table):
         elif self.model is not None:
             self.refuse("model", f'leave [model] out: start = "{self.start}" has its own shape')
         return self
+
+    def _require_corpora(self) -> None:
+        """Names alone: whether a file or a package is there shows when it is read."""
+        from course_lib.corpora.examples import require_examples
+        from course_lib.corpora.loading import require_corpus
+
+        on_examples = self.objective.name in ("supervised", *HEADED)
+        require = require_examples if on_examples else require_corpus
+        named = [("data.corpus", require, source.corpus) for source in self.data.sources]
+        if self.data.tokenizer not in ("auto", "corpus", "start"):
+            named.append(("data.tokenizer", require_corpus, self.data.tokenizer))
+        for field, check, name in named:
+            try:
+                check(name)
+            except BadArgumentError as error:
+                raise RecipeError(f"{field}: {error}") from None
 
     def _require_fresh(self) -> None:
         if self.model is None:
