@@ -9,11 +9,11 @@ pytest tests/evaluation/test_without_float64.py
 import importlib
 import inspect
 
-import pandas as pd
 import pytest
 import torch
 from datasets import Dataset
 from fake_device import DEVICE, FakeDevice
+from measurements import assert_like, each, measurements
 from tiny import closing_tokenizer, packed_rows, tiny_model, word_tokenizer
 
 from course_lib import evaluation, generation
@@ -25,92 +25,27 @@ from course_lib.runtime import generator
 from course_lib.training import Optimization, fit
 
 TEXTS = ["the cat sat on mat", "a dog ran to door .", "red old house"]
-WORDS = ["cat", "dog"]
 SETTINGS = Optimization(steps=2, batch=2, warmup=0, learning_rate=1e-3)
 LABELLED = Dataset.from_dict({"text": TEXTS, "label": [0, 1, 0]})
 PAIRS = Dataset.from_dict({"source": TEXTS, "target": TEXTS[::-1]})
-ROWS = packed_rows("gpt2", 4, 12, "float64")
 
 
-def causal(name, *args, **options):
-    return name, "gpt2", args, options
-
-
-def masked(name, *args, **options):
-    return name, "bert", args, options
-
-
-def seq2seq(name, *args, **options):
-    return name, "t5", args, options
-
-
-MEASUREMENTS = [
-    causal("document_losses", TEXTS),
-    masked("pseudo_document_losses", TEXTS),
-    causal("loss_by_position", ROWS),
-    causal("token_losses", {"input_ids": ROWS, "labels": ROWS}),
-    masked("token_losses", {"input_ids": ROWS, "labels": ROWS.masked_fill(ROWS % 3 > 0, -100)}),
-    seq2seq("token_losses", {"input_ids": ROWS, "labels": ROWS}),
-    causal("sequence_log_prob", "the cat", "sat"),
-    causal("candidate_log_probs", ["the {} sat"], WORDS),
-    causal("candidate_log_probs", ["the {} sat"], WORDS, "left"),
-    masked("candidate_log_probs", ["the {} sat"], WORDS),
-    seq2seq("candidate_log_probs", ["the {} sat"], WORDS),
-    seq2seq("teacher_forcing", TEXTS, TEXTS),
-    masked("cloze", ["the [MASK] sat"]),
-    masked("cloze_accuracy", ["the [MASK] sat"], ["cat"]),
-    causal("generate", "the cat", max_new_tokens=4),
-    causal("next_token_distribution", "the cat"),
-    seq2seq("generate_targets", TEXTS, max_new_tokens=4),
-    seq2seq("generate_targets", TEXTS, max_new_tokens=4, beams=2),
-    seq2seq("greedy_search", {"input_ids": ROWS, "attention_mask": torch.ones_like(ROWS)}, 4),
-    seq2seq("beam_search", {"input_ids": ROWS, "attention_mask": torch.ones_like(ROWS)}, 2, 4),
-]
-
-
-def measured(name, family, args, options, device):
-    measure = getattr(evaluation, name, None) or getattr(generation, name)
-    with_tokenizer = "tokenizer" in inspect.signature(measure).parameters
-    tokenizer = (closing_tokenizer(family),) if with_tokenizer else ()
-    return measure(tiny_model(family).eval().to(device), *tokenizer, *args, **options)
-
-
-def on_the_cpu(found):
-    if isinstance(found, tuple):
-        return tuple(map(on_the_cpu, found))
-    return found.cpu() if isinstance(found, torch.Tensor) else found
-
-
-def assert_like(here, there):
-    """The same but for rounding: attention is computed in other steps where it is not fused."""
-    if isinstance(here, pd.DataFrame):
-        pd.testing.assert_frame_equal(here, there, rtol=1e-4)
-    elif isinstance(here, pd.Series):
-        pd.testing.assert_series_equal(here, there, rtol=1e-4)
-    elif isinstance(here, torch.Tensor | tuple):
-        torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-5, equal_nan=True)
-    else:
-        assert here == (there if isinstance(here, list | str) else pytest.approx(there, rel=1e-4))
-
-
-@pytest.mark.parametrize(
-    ("name", "family", "args", "options"), MEASUREMENTS, ids=lambda value: str(value)[:24]
-)
-def test_a_measurement_is_the_same_without_float64(name, family, args, options):
-    here = on_the_cpu(measured(name, family, args, options, "cpu"))
+@each(measurements())
+def test_a_measurement_is_the_same_without_float64(measurement):
+    here = measurement.of_tiny()
     with FakeDevice() as device:
-        there = on_the_cpu(measured(name, family, args, options, DEVICE))
+        there = measurement.of_tiny(DEVICE)
     assert device.operations, "nothing was computed on the device"
     assert_like(here, there)
 
 
 def test_every_measurement_of_a_model_is_tried():
-    tried = {name for name, *_ in MEASUREMENTS}
+    tried = {measurement.name for measurement in measurements()}
     for room in (evaluation, generation):
         for name in room.__all__:
             exported = getattr(room, name)
             if inspect.isfunction(exported) and "model" in inspect.signature(exported).parameters:
-                assert name in tried, f"{name} measures a model: add it to MEASUREMENTS"
+                assert name in tried, f"{name} measures a model: add it to tests/measurements.py"
 
 
 @pytest.fixture
@@ -198,4 +133,4 @@ def test_a_planted_float64_is_seen(monkeypatch):
     plain = losses.token_losses
     monkeypatch.setattr(losses, "token_losses", lambda *given: plain(*given).double())
     with FakeDevice(), pytest.raises(TypeError, match="no float64"):
-        measured("document_losses", "gpt2", (TEXTS,), {}, DEVICE)
+        measurements()[0].of_tiny(DEVICE)
