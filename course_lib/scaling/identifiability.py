@@ -90,13 +90,16 @@ def _condition(theta: NDArray, runs: LogRuns, derivatives: Derivatives | None) -
     """The condition of the Jacobian, and the numbers that trade off along its weakest direction."""
     gram = normal_matrix(theta, runs, derivatives)
     size = np.sqrt(np.diag(gram))
-    kept = np.flatnonzero(size > 1e-10 * size.max())  # without a term that has vanished, such as E
+    there = size > 1e-10 * size.max()
+    for number, exponent in ((0, 3), (1, 4)):
+        if not there[[number, exponent]].all():  # the loss does not depend on that side at all
+            return math.inf, f"{NUMBERS[number]} and {NUMBERS[exponent]}"
+    kept = np.flatnonzero(there)  # E may be 0, and gamma at the end of its range
     scaled = gram[np.ix_(kept, kept)] / np.outer(size[kept], size[kept])
     values, vectors = np.linalg.eigh(scaled)
     names = [NUMBERS[k] for k, part in zip(kept, vectors[:, 0], strict=True) if abs(part) > 0.25]
-    lowest = values[0]
-    condition = math.sqrt(values[-1] / lowest) if lowest > 0 else math.inf
-    return condition, " and ".join([", ".join(names[:-1]), names[-1]]) if names[1:] else names[0]
+    condition = math.sqrt(values[-1] / values[0]) if values[0] > 0 else math.inf
+    return condition, f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def rivals(ends: Minima, runs: int) -> NDArray:

@@ -70,7 +70,8 @@ def _rows(value: ArrayLike) -> NDArray:
     array = np.atleast_2d(_floats(value))
     if array.ndim != 2 or array.shape[1] != 5 or not len(array):
         raise ValueError(f"its shape is {array.shape}: give rows (a, b, e, alpha, beta)")
-    return _all(array, np.isfinite(array), "give finite numbers")
+    logs = "give the logarithms a, b and e of A, B and E, and exponents, all between -300 and 300"
+    return _all(array, np.abs(array) <= 300, logs)
 
 
 def _law_number(value: ArrayLike) -> float | NDArray:

@@ -181,6 +181,7 @@ def test_an_exponent_needs_three_values(fit, column, values, found):
         (lambda: fit_parametric(*RUNS, starts=STARTS[:, :4]), ("starts=", "(a, b, e, alpha")),
         (lambda: fit_parametric(*RUNS, starts=STARTS[:0]), ("starts=", "(a, b, e, alpha")),
         (lambda: fit_parametric(*RUNS, starts=[[0, 0, math.inf, 1, 1]]), ("starts=", "entry 2")),
+        (lambda: fit_parametric(*RUNS, starts=[[480, 410, 2, 0.3, 0.3]]), ("480", "logarithms")),
         # All runs equal, or no budget or size common to several.
         (lambda: fit_parametric(*np.full((3, 35), 1e9)), ("params is the same",)),
         (lambda: fit_coupled(*np.full((3, 35), 1e9)), ("params is the same",)),

@@ -76,6 +76,14 @@ def test_many_runs_at_few_points_are_refused(fit):
     assert_refused(lambda: fit(*runs), "do not tell", "apart")
 
 
+@BOTH
+def test_a_loss_that_does_not_depend_on_size_says_nothing_of_its_exponent(fit):
+    params, tokens = (c.ravel() for c in np.meshgrid(SIZES[::6], 20 * SIZES[::6]))
+    loss = LAW.E + LAW.B * tokens**-LAW.beta
+    assert_refused(lambda: fit(params, tokens, loss), "do not tell", "A", "apart")
+    assert_refused(lambda: fit(params, tokens, np.full(16, 2.5)), "do not tell", "apart")
+
+
 # Warned of.
 
 
