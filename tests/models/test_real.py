@@ -70,6 +70,19 @@ def test_the_answer_is_that_of_the_plain_library_call():
 
 
 @here
+def test_the_tokenizer_is_the_published_one():
+    """It splits off each digit first, then spaces: "  12" begins with one token of two spaces."""
+    tokenizer = real("smollm2").tokenizer
+    assert tokenizer.tokenize("  12 x") == ["ĠĠ", "1", "2", "Ġx"]
+    special = [tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token]
+    assert special == ["<|im_start|>", "<|im_end|>", "<|im_end|>", "<|endoftext|>"]
+    assert (tokenizer.eos_token_id, len(tokenizer)) == (2, 49_152)
+    assert tokenizer("no marks are added")["input_ids"][0] > 16
+    text = "It is 3.14 , isn't it ?\n\n  Café: 100,000 €"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+@here
 @pytest.mark.parametrize(("name", "weights"), [("smollm2", 134_515_008), ("minilm", 22_713_216)])
 def test_a_model_is_whole_in_fp32_ready_to_measure_and_the_callers_own(name, weights):
     one, other = real(name), real(name)
