@@ -7,13 +7,14 @@ some layer gave more than zero attention. A mask that is wrong in the model is w
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import matplotlib.pyplot as plt
 import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from pydantic import Field
 from torch import BoolTensor, Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -22,6 +23,7 @@ from course_lib.classroom.plots import color_of, picture
 from course_lib.classroom.token_display import visible
 from course_lib.models import evaluation_mode, unfuse_attention
 from course_lib.objectives.loss import kind_of
+from course_lib.runtime.checks import BadArgumentError, NotNegativeCount, Text, checked
 
 COLUMNS = 3
 NAMES = {"bert": "BERT", "roberta": "RoBERTa", "gpt2": "GPT-2", "bloom": "BLOOM", "t5": "T5"}
@@ -41,13 +43,14 @@ class AttentionPattern(NamedTuple):
         return f"{self.title}: {_in_words(self.allowed)}"
 
 
+@checked
 def attention_patterns(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    text: str,
+    text: Text,
     *,
-    target: str | None = None,
-    prefix: int = 0,
+    target: Text | None = None,
+    prefix: NotNegativeCount = 0,
 ) -> list[AttentionPattern]:
     """Run a model on a text and read off where its attention is not zero, in any head or layer.
 
@@ -57,15 +60,17 @@ def attention_patterns(
     model may see each other, as in a prefix language model (Raffel et al. 2020, section 3.2.1).
 
     Raises:
-        ValueError: a target where the model writes none, or none where it does; a prefix for a
-            model that is not causal.
+        BadArgumentError: a target where the model writes none, or none where it does; a prefix for
+            a model that is not causal.
     """
     kind = kind_of(model)
     if (target is not None) != (kind == "seq2seq"):
         wanted = "a target for" if kind == "seq2seq" else "no target for"
-        raise ValueError(f"target={target!r}: give {wanted} a {kind} model")
+        raise BadArgumentError(
+            f"attention_patterns: target={target!r}: give {wanted} a {kind} model"
+        )
     if prefix and kind != "causal":
-        raise ValueError(f"prefix={prefix}: a prefix is for a causal model, not a {kind} one")
+        raise BadArgumentError(f"prefix={prefix}: it is for a causal model, not a {kind} one")
     ids = tokenizer(text, return_tensors="pt")["input_ids"]
     inputs = {"input_ids": ids}
     if prefix:
@@ -94,7 +99,10 @@ def attention_patterns(
     ]
 
 
-def attention_picture(patterns: Sequence[AttentionPattern]) -> Card:
+@checked
+def attention_picture(
+    patterns: Annotated[Sequence[AttentionPattern], Field(min_length=1)],
+) -> Card:
     """Small multiples: a row is a token that looks, and a filled cell what it may look at."""
     across = min(COLUMNS, len(patterns))
     down = math.ceil(len(patterns) / across)

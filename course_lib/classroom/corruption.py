@@ -1,5 +1,7 @@
 """One text under any objective: what the model reads, and what it has to answer."""
 
+from typing import Literal
+
 import torch
 from torch import LongTensor
 from transformers import PreTrainedTokenizerFast
@@ -11,6 +13,7 @@ from course_lib.corpora.tokenizers import SENTINELS
 from course_lib.objectives import CausalLM, MaskedLM, SpanCorruption, TextInfilling
 from course_lib.objectives.registry import Objective
 from course_lib.runtime import CourseError, generator
+from course_lib.runtime.checks import Count, Positive, Share, Text, Whole, checked
 
 READERS = {
     "masked": ("bert", "BERT"),
@@ -21,14 +24,15 @@ READERS = {
 GAPS = {"<mask>", *SENTINELS}
 
 
+@checked
 def corruption_card(
-    text: str = "The cat sat on the mat. It says meow when it is hungry.",
-    objective: str = "span",
-    rate: float = 0.3,
-    mean_span: float = 2,
-    seed: int = 0,
-    corpus: str = "world",
-    vocab_size: int = 1024,
+    text: Text = "The cat sat on the mat. It says meow when it is hungry.",
+    objective: Literal["masked", "causal", "span", "infilling"] = "span",
+    rate: Share = 0.3,
+    mean_span: Positive = 2,
+    seed: Whole = 0,
+    corpus: Text = "world",
+    vocab_size: Count = 1024,
 ) -> Card:
     """Corrupt a text as an objective does and show both sides as token strips.
 
@@ -41,8 +45,6 @@ def corruption_card(
     Raises:
         CourseError: an unknown objective, no text; or as the objective itself.
     """
-    if objective not in READERS:
-        raise CourseError(f"objective={objective!r}: choose one of {', '.join(READERS)}.")
     if not text.strip():
         raise CourseError("There is no text to corrupt: write a sentence.")
     family, reader = READERS[objective]

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-from course_lib.classroom.plots import History, figure_of, loss_curve, picture
+from course_lib.classroom.curves import History, figure_of, loss_curve
+from course_lib.classroom.plots import picture
 from course_lib.runtime import quiet
 
 

@@ -5,22 +5,23 @@ blindness. A method keeps its colour through the whole course.
 """
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from io import BytesIO
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
+from pandas import DataFrame
+from pydantic import BeforeValidator, Field
 
 from course_lib.classroom.cards import Card, display_output
+from course_lib.runtime.checks import BadArgumentError, Number, Text, checked
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from course_lib.evaluation import Interval
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -52,8 +53,6 @@ COLORS = {
     "live": BLACK,
 }
 
-History = Sequence[dict[str, float]]
-
 
 def use_style() -> None:
     """Set matplotlib's defaults to the course's style."""
@@ -77,18 +76,28 @@ def use_style() -> None:
 
 
 def color_of(name: str) -> str:
-    """The colour of a method, or the given colour itself if it is none of the course's names."""
-    return COLORS.get(name, name)
+    """The colour of a method, or the given colour itself if it is none of the course's names.
+
+    Raises:
+        BadArgumentError: neither a name of the course nor a colour.
+    """
+    color = COLORS.get(name, name)
+    if not is_color_like(color):
+        raise BadArgumentError(
+            f"color={name!r}: it must be a colour, or one of {', '.join(COLORS)}"
+        )
+    return color
 
 
-def picture(figure: Figure, alt: str) -> Card:
+@checked
+def picture(figure: Figure, alt: Text) -> Card:
     """Draw a figure into a card: an image with alternative text; closes the figure.
 
     Raises:
-        ValueError: no alternative text.
+        BadArgumentError: no alternative text.
     """
     if not alt.strip():
-        raise ValueError("a figure needs alternative text: say what it shows and what to see in it")
+        raise BadArgumentError(f"alt={alt!r}: a figure needs alternative text: say what it shows")
     alt = " ".join(alt.split())  # in a notebook it may run over several lines
     buffer = BytesIO()
     # Without the Software entry the bytes do not change with matplotlib's version number alone.
@@ -108,49 +117,20 @@ def show(figure: Figure, alt: str) -> None:
     display_output(picture(figure, alt))
 
 
-def loss_curve(
-    ax: Axes,
-    histories: Sequence[History],
-    label: str,
-    color: str,
-    live: History | None = None,
-) -> None:
-    """Draw recorded runs as mean and range over seeds, and the reader's own run on top.
-
-    `histories` holds one history a seed, each a list of entries with `loss` (nats per token) and
-    `tokens` (or `step`). Runs are compared at the entries they share. `color` is a method's name
-    ("masked") or a colour.
-    """
-    color = color_of(color)
-    key = _axis_key([*histories, *([live] if live else [])])
-    if histories:
-        xs, losses = _aligned(histories, key)
-        name = f"{label}, {len(histories)} seeds" if len(histories) > 1 else label
-        ax.plot(xs, losses.mean(axis=0), color=color, label=name)
-        if len(histories) > 1:
-            ax.fill_between(
-                xs, losses.min(axis=0), losses.max(axis=0), color=color, alpha=0.2, lw=0
-            )
-    if live:
-        xs, losses = _aligned([live], key)
-        name = f"{label}, your run" if histories else label
-        style = {"color": COLORS["live"], "ls": (0, (4, 2))} if histories else {"color": color}
-        ax.plot(xs, losses[0], lw=1.5, label=name, **style)
-    ax.set_xlabel("tokens seen" if key == "tokens" else "step")
-    ax.set_ylabel("loss (nats per token)")
-    ax.legend()
+def _number_or_interval(value: Any) -> Any:
+    if not (isinstance(value, Real) or (hasattr(value, "mean") and hasattr(value, "low"))):
+        raise ValueError("give a number, or an interval with mean, low and high")
+    return value
 
 
-def held_out(history: History) -> list[dict[str, float]]:
-    """The entries of a history with a validation loss, which becomes their `loss`."""
-    return [
-        {"step": entry["step"], "loss": entry["validation_loss"]}
-        for entry in history
-        if "validation_loss" in entry
-    ]
+# What is drawn, by name: numbers or intervals, at least one.
+Values = Annotated[
+    dict[Any, Annotated[Any, BeforeValidator(_number_or_interval)]], Field(min_length=1)
+]
 
 
-def baseline(ax: Axes, value: float, label: str, color: str = "baseline") -> None:
+@checked
+def baseline(ax: Axes, value: Number, label: str, color: str = "baseline") -> None:
     """A horizontal line at `value`, named at its right end."""
     color = color_of(color)
     ax.axhline(value, color=color, ls="--", lw=1.2)
@@ -161,9 +141,10 @@ def baseline(ax: Axes, value: float, label: str, color: str = "baseline") -> Non
     )  # fmt: skip
 
 
+@checked
 def bars(
     ax: Axes,
-    values: "dict[str, float | Interval]",
+    values: Values,
     ylabel: str,
     colors: dict[str, str] | None = None,
 ) -> None:
@@ -186,7 +167,8 @@ def bars(
     ax.grid(axis="x", visible=False)
 
 
-def points(ax: Axes, values: "dict[Any, float | Interval]", label: str, color: str) -> None:
+@checked
+def points(ax: Axes, values: Values, label: str, color: str) -> None:
     """Joined points at evenly spaced places named by the keys, with their intervals."""
     reaches = [_reach(value) for value in values.values()]
     means = [mean for mean, _, _ in reaches]
@@ -207,16 +189,24 @@ def points(ax: Axes, values: "dict[Any, float | Interval]", label: str, color: s
 
 def _reach(value: "float | Interval") -> tuple[float, float, float]:
     """Mean, low and high of an interval; of a number, three times the number."""
-    if isinstance(value, Real):
-        return float(value), float(value), float(value)
-    return value.mean, value.low, value.high
+    low = float(getattr(value, "low", value))
+    return (value.mean, low, value.high) if hasattr(value, "low") else (low, low, low)
 
 
-def interval_dots(ax: Axes, table: "DataFrame", *, x: str, y: str, hue: str) -> None:
+@checked
+def interval_dots(ax: Axes, table: DataFrame, *, x: str, y: str, hue: str) -> None:
     """A dot and its 95 % interval for each row `y` and method `hue` of a table of runs.
 
     `table` has a line a run: the value `x`, and the two names. Methods keep their colours.
+
+    Raises:
+        BadArgumentError: a column that is not there.
     """
+    if missing := {x, y, hue} - set(table.columns):
+        raise BadArgumentError(
+            f"interval_dots: no column {', '.join(sorted(missing))}: there are "
+            f"{', '.join(map(str, table.columns))}"
+        )
     import seaborn as sns
 
     from course_lib.evaluation import interval
@@ -231,54 +221,3 @@ def interval_dots(ax: Axes, table: "DataFrame", *, x: str, y: str, hue: str) -> 
         linestyle="none", err_kws={"linewidth": 1.8}, markersize=5, ax=ax,
     )  # fmt: skip
     ax.legend()
-
-
-def position_curve(
-    ax: Axes,
-    curves: Sequence[Sequence[float]],
-    label: str,
-    color: str,
-    live: Sequence[float] | None = None,
-    average: int = 1,
-) -> None:
-    """Loss at each position: mean and range over recorded seeds, and the reader's run.
-
-    `curves` holds one list a seed; its first entry is the loss behind one token of context.
-    `average` joins so many neighbouring positions, where single ones are too noisy to read.
-    """
-    places, losses = _joined(np.array(curves), average)
-    color = color_of(color)
-    ax.plot(places, losses.mean(axis=0), color=color, label=f"{label}, {len(losses)} seeds")
-    ax.fill_between(places, losses.min(axis=0), losses.max(axis=0), color=color, alpha=0.2, lw=0)
-    if live is not None:
-        style = {"color": COLORS["live"], "ls": (0, (4, 2)), "lw": 1.5}
-        ax.plot(places, _joined(np.array([live]), average)[1][0], label="your run", **style)
-    ax.set(xlabel="position in the row (tokens)", ylabel="held-out loss (nats per token)")
-    ax.legend()
-
-
-def _joined(losses: np.ndarray, average: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means over `average` neighbouring positions, and where these lie."""
-    losses = losses[:, : losses.shape[1] // average * average]
-    losses = losses.reshape(len(losses), -1, average).mean(axis=2)
-    return 1 + (average - 1) / 2 + average * np.arange(losses.shape[1]), losses
-
-
-def figure_of(draw: Callable[..., None], *arguments: Any, **options: Any) -> Figure:
-    """A new figure with one set of axes, drawn on by `draw(ax, ...)`."""
-    figure, ax = plt.subplots()
-    draw(ax, *arguments, **options)
-    return figure
-
-
-def _axis_key(histories: Sequence[History]) -> str:
-    return "tokens" if all("tokens" in entry for run in histories for entry in run) else "step"
-
-
-def _aligned(histories: Sequence[History], key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Points that every run logged, and the losses there, [runs, points]."""
-    runs = [{entry[key]: entry["loss"] for entry in run if "loss" in entry} for run in histories]
-    shared = sorted(set.intersection(*(set(run) for run in runs)))
-    if not shared:
-        raise ValueError("these runs were logged at different points: they share no entry")
-    return np.array(shared), np.array([[run[x] for x in shared] for run in runs])

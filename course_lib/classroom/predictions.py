@@ -1,5 +1,7 @@
 """Bars of what a model expects next, whatever its kind: the next token, a mask, a span's first."""
 
+from typing import Literal
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -13,20 +15,22 @@ from course_lib.generation import filter_logits
 from course_lib.models import context_length, evaluation_mode
 from course_lib.objectives.loss import kind_of
 from course_lib.runtime import CourseError
+from course_lib.runtime.checks import Count, NotNegative, Share, Text, checked
 
 ASKED = {"causal": "next token after", "masked": "first mask of", "seq2seq": "first gap of"}
 LONGEST = 60  # characters of a prompt that a title shows
 
 
+@checked
 def next_token_bars(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompt: str,
+    prompt: Text,
     *,
-    k: int = 10,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float = 1.0,
+    k: Count = 10,
+    temperature: NotNegative = 1.0,
+    top_k: Count | None = None,
+    top_p: Share | Literal[1] = 1.0,
 ) -> Figure:
     """The k likeliest tokens as bars: as trained, and as drawn from (`filter_logits`).
 
@@ -38,7 +42,7 @@ def next_token_bars(
     Raises:
         CourseError: the prompt has no mask or sentinel for a model that needs one, or is longer
             than it reads (for a causal model the oldest tokens drop out).
-        ValueError: as `course_lib.generation.filter_logits`.
+        BadArgumentError: a number that is out of range.
     """
     kind = kind_of(model)
     raw = _logits(model, tokenizer, prompt)

@@ -14,6 +14,7 @@ from typing import Any
 
 from course_lib.classroom.cards import Card
 from course_lib.runtime import CourseError, data_path
+from course_lib.runtime.checks import Text, checked
 
 # White on dark, and feedback colours that keep 4:1 contrast on both the ground and the buttons.
 PALETTE = {
@@ -64,8 +65,13 @@ def load_quiz(notebook: str) -> list[Question]:
     ]
 
 
-def quiz(notebook: str) -> Card:
-    """The quiz of a notebook as one output: interactive HTML, and plain text as its other face."""
+@checked
+def quiz(notebook: Text) -> Card:
+    """The quiz of a notebook as one output: interactive HTML, and plain text as its other face.
+
+    Raises:
+        CourseError: no quiz for that notebook.
+    """
     questions = load_quiz(notebook)
     name = f"courseQuiz{notebook[:2]}"
     html = f'<div id="{name}-plain">{_folded_html(questions)}</div>{_interactive(questions, name)}'

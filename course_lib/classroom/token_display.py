@@ -5,14 +5,16 @@ from html import escape
 
 from course_lib.classroom.cards import Card
 from course_lib.classroom.plots import color_of
+from course_lib.runtime.checks import BadArgumentError, Texts, checked
 
 NO_TARGET = -100  # the label that torch's cross-entropy skips
 
 
+@checked
 def token_strip(
-    tokens: Sequence[str],
+    tokens: Texts,
     labels: Sequence[str | int | None] | None = None,
-    values: Sequence[float | None] | None = None,
+    values: Sequence[float | int | None] | None = None,
     color: str = "masked",
     framed: Collection[str] = (),
 ) -> Card:
@@ -24,13 +26,16 @@ def token_strip(
     the coloured frame wherever they stand.
 
     Raises:
-        ValueError: labels or values of another length than the tokens, or both at once.
+        BadArgumentError: tokens in one string, labels or values of another length than the tokens,
+            or both at once; or no colour.
     """
     if labels is not None and values is not None:
-        raise ValueError("give labels or values, not both")
+        raise BadArgumentError("token_strip: give labels or values, not both")
     notes = labels if labels is not None else values if values is not None else [None] * len(tokens)
     if len(notes) != len(tokens):
-        raise ValueError(f"{len(tokens)} tokens but {len(notes)} labels or values")
+        raise BadArgumentError(
+            f"token_strip: {len(tokens)} tokens but {len(notes)} labels or values: give one for one"
+        )
     notes = [None if note is None or note == NO_TARGET else note for note in notes]
     numbers = [note for note in notes if note is not None] if values is not None else []
     scale = (min(numbers), max(numbers)) if numbers else None

@@ -17,8 +17,10 @@ from course_lib.classroom.cards import Card, display_output
 from course_lib.classroom.live import watched
 from course_lib.classroom.plots import picture
 from course_lib.runtime import CourseError
+from course_lib.runtime.checks import BadArgumentError, checked
 
 
+@checked
 def explore(function: Callable[..., Any], **sliders: Any) -> None:
     """Show `function(...)` for its default values, and sliders to change them when live.
 
@@ -28,7 +30,7 @@ def explore(function: Callable[..., Any], **sliders: Any) -> None:
     alternative text is the figure's `set_label(...)` (else its title), a `Card`, or a string.
 
     Raises:
-        ValueError: a slider that the function does not take, or a shape not listed above.
+        BadArgumentError: a slider that the function does not take, or a shape not listed above.
     """
     start = {name: _start(function, name, spec) for name, spec in sliders.items()}
     if not watched():
@@ -77,7 +79,8 @@ def card_of(result: Any) -> Card:
 def _start(function: Callable[..., Any], name: str, spec: Any) -> Any:
     parameters = inspect.signature(function).parameters
     if name not in parameters:
-        raise ValueError(f"{function.__name__} takes {list(parameters)}, there is no {name!r}")
+        takes = ", ".join(parameters)
+        raise BadArgumentError(f"explore: {function.__name__} has no {name!r}: it takes {takes}")
     default = parameters[name].default
     if default is not inspect.Parameter.empty:
         return default
@@ -101,8 +104,8 @@ def _control(name: str, spec: Any, value: Any) -> Any:
     if isinstance(spec, list):
         return ipywidgets.Dropdown(options=spec, value=value, **options)
     if not (isinstance(spec, tuple) and len(spec) == 3):
-        raise ValueError(
-            f"{name}={spec!r}: give (low, high, step), a list of choices, a text, or True"
+        raise BadArgumentError(
+            f"explore: {name}={spec!r}: give (low, high, step), a list of choices, a text, or True"
         )
     low, high, step = spec
     whole = all(isinstance(number, int) for number in (low, high, step, value))

@@ -98,19 +98,6 @@ def test_the_model_is_left_as_it_was(family):
     assert set(inner) == {before}
 
 
-@pytest.mark.parametrize(
-    ("family", "options", "message"),
-    [
-        ("t5", {}, "give a target for a seq2seq model"),
-        ("bert", {"target": "dog"}, "give no target for a masked model"),
-        ("bert", {"prefix": 2}, "a prefix is for a causal model"),
-    ],
-)
-def test_what_cannot_be_asked_is_refused(family, options, message):
-    with pytest.raises(ValueError, match=message):
-        patterns(family, **options)
-
-
 def test_the_picture_says_in_words_what_it_shows():
     card = attention_picture([*patterns("bert"), *patterns("gpt2"), *patterns("t5", target="dog")])
     assert "BERT encoder: each of 6 tokens looks at all 6." in repr(card)

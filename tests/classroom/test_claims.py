@@ -60,10 +60,9 @@ def test_every_entry_is_complete():
         assert (item.verdict == "refined") == bool(item.condition), id
 
 
-def test_a_notebook_that_is_there_tests_its_claims_and_none_is_planned_for_it():
+def test_what_is_taught_is_shown_in_its_notebook():
     there = {path.stem: path.read_text(encoding="utf-8") for path in NOTEBOOKS.glob("*.ipynb")}
     for id, item in claims().items():
-        assert (item.status == "taught") == (item.notebook in there), f"{id}: {item.notebook}"
         if item.status == "taught":
             shown = f"Claim: {item.statement}".replace('"', '\\"')
             assert shown in there[item.notebook], f"{id}: run `make notebooks`"

@@ -23,6 +23,7 @@ from course_lib.classroom.exercises.spans import (
 )
 from course_lib.classroom.exercises.start import CountTargets
 from course_lib.runtime import CourseError
+from course_lib.runtime.checks import Text, checked
 
 EXERCISES: tuple[type[Exercise], ...] = (
     CountTargets,
@@ -60,7 +61,8 @@ def registered() -> dict[str, type[Exercise]]:
     return {kind.name: kind for kind in EXERCISES}
 
 
-def exercise(name: str) -> Exercise:
+@checked
+def exercise(name: Text) -> Exercise:
     """The exercise of that name; as a cell's last line it shows its prompt.
 
     Raises:
