@@ -15,13 +15,15 @@ from datasets import Dataset
 from torch import LongTensor
 from transformers import PreTrainedTokenizerBase
 
+from course_lib.corpora.instructions import OWN_ANSWERS, own_answers
 from course_lib.corpora.labelled import encode_tags, encode_texts
 from course_lib.corpora.loading import WORLDS, world_of
 from course_lib.corpora.packing import encode
 from course_lib.corpora.pairs import NO_TARGET
+from course_lib.corpora.requests import REQUESTS, UNSEEN, requests
 from course_lib.corpora.splits import Split, split_of
 from course_lib.corpora.templates import Template, encode_completions, encode_prompts
-from course_lib.runtime.checks import Count, Text, Whole, checked
+from course_lib.runtime.checks import BadArgumentError, Count, Text, Whole, checked
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.seeds import seed_of
 
@@ -100,7 +102,9 @@ def load_pairs(
 
     "world/translation", "world/summaries", "world/reading", "world/questions", "world/sentiment"
     (and the same of the other worlds, where they have them), "reviews/film", "reviews/product",
-    "reviews/tweet", "reviews/editorial", and "file:PATH", lines of JSON with the two columns.
+    "reviews/tweet", "reviews/editorial", "requests/TASK" (tasks of the world in several phrasings,
+    and with ":unseen" behind it in another), "own-answers/smollm2" (general questions with what
+    that model answered before any tuning), and "file:PATH", lines of JSON with the two columns.
 
     Raises:
         BadArgumentError: an argument of another type.
@@ -108,6 +112,13 @@ def load_pairs(
     """
     if name.startswith("file:"):
         return Dataset.from_list(_of_split(name, ("prompt", "completion"), split, documents))
+    if name.startswith(OWN_ANSWERS):
+        answered = own_answers(name.removeprefix(OWN_ANSWERS), split)
+        return Dataset.from_list(answered[:documents])
+    if name.startswith(REQUESTS):
+        task = name.removeprefix(REQUESTS)
+        count, drawn = documents or DRAWN[split], seed_of("examples", seed, split)
+        return requests(task.removesuffix(UNSEEN), count, drawn, unseen=task.endswith(UNSEEN))
     rows = load_labelled(name, split, documents=documents, seed=seed)
     if "label" in rows.column_names:
         asked = "Is this text positive or negative? {}"
@@ -150,9 +161,24 @@ def load_labelled(
         rows = [row for row in read_reviews(task) if split_of(row["unit"]) == split]
         rows.sort(key=lambda row: seed_of("order", seed, row["id"]))
         return Dataset.from_list(rows[:documents]).select_columns(["text", "label", "unit"])
-    raise CourseError(
+    require_examples(name)
+    raise CourseError(f"{name} has no labels: use the objective supervised.")
+
+
+def require_examples(name: str) -> None:
+    """Refuse a name that `load_pairs` and `load_labelled` do not know.
+
+    Raises:
+        BadArgumentError: lists the names that there are.
+    """
+    source, slash, task = name.partition("/")
+    known = source in WORLDS and task in TASKS
+    others = ("reviews", "requests", "own-answers")
+    if name.startswith("file:") or (slash and (known or source in others)):
+        return
+    raise BadArgumentError(
         f"Unknown examples {name!r}: give a world and a task (world/{', world/'.join(TASKS)}), "
-        "reviews/film, reviews/product, or file:PATH."
+        "reviews/film, reviews/product, requests/reading, own-answers/smollm2, or file:PATH."
     )
 
 
