@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from course_lib.runtime.checks import NotNegativeCount, Positive, Whole, checked
 from course_lib.scaling.huber import LogRuns, huber, minimise
-from course_lib.scaling.parametric import DELTA, ParametricFit, centred_runs, fit_of
+from course_lib.scaling.parametric import DELTA, LARGEST, ParametricFit, centred_runs, fit_of
 from course_lib.scaling.validation import Column
 
 UNKNOWNS = 6
-LARGEST = 3.0  # of log gamma in size: at 20 the terms all but multiply, and more changes little
 
 
 @checked

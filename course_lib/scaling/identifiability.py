@@ -115,7 +115,7 @@ def rivals(ends: Minima, runs: int) -> NDArray:
     chosen = [ends.theta[np.argmin(ends.objective)]]
     gap = np.full(len(theta), np.inf)
     while len(chosen) < MOST_RIVALS:
-        gap = np.minimum(gap, np.abs(theta[:, 3:] - chosen[-1][3:]).max(axis=1))
+        gap = np.minimum(gap, np.abs(theta[:, 3:5] - chosen[-1][3:5]).max(axis=1))
         if gap.max() <= APART:
             break
         chosen.append(theta[np.argmax(gap)])

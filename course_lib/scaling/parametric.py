@@ -24,6 +24,7 @@ from course_lib.scaling.validation import Column, Rows, require_runs
 
 DELTA = 1e-3
 NAMES = ("A", "B", "E", "alpha", "beta", "a", "b")
+LARGEST = 3.0  # of log gamma in size: at 20 the terms all but multiply, and more changes little
 SCREENING_STEPS = 10  # after which only the better tenth of the starts goes on
 
 
@@ -174,5 +175,5 @@ def law_numbers(theta: NDArray, shift: NDArray) -> tuple[NDArray, ...]:
     a, b, e, alpha, beta, *coupling = theta.T
     with np.errstate(over="ignore"):  # a resample without a finite A is an interval without an end
         A, B = np.exp(a + alpha * shift[0]), np.exp(b + beta * shift[1])  # noqa: N806
-    gamma = np.exp(coupling[0]) if coupling else np.ones(len(theta))
+    gamma = np.exp(np.clip(coupling[0], -LARGEST, LARGEST)) if coupling else np.ones(len(theta))
     return A, B, np.exp(e), alpha, beta, gamma

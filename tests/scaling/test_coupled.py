@@ -127,6 +127,16 @@ def test_a_coupling_that_never_moves_is_caught(monkeypatch):
         test_a_law_without_noise_comes_back()
 
 
+@pytest.mark.filterwarnings("ignore::course_lib.scaling.identifiability.WeakDesignWarning")
+def test_gamma_stays_in_its_range():
+    """Beyond it the objective is flat, and a search walks on for ever."""
+    for seed in range(3):
+        law = replace(SMALL, gamma=25.0)
+        fit = fit_coupled(*simulate_runs(law, *GRID, noise=0.05, seed=seed), resamples=50)
+        for gamma in (fit.gamma, *fit.resampled.gamma):
+            assert abs(np.log(gamma)) <= LARGEST * (1 + 1e-9)
+
+
 def test_the_seed_fixes_the_intervals():
     runs = simulate_runs(SMALL, *GRID, noise=0.01)
     one, same, other = (fit_coupled(*runs, resamples=50, seed=seed) for seed in (1, 1, 2))
