@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from course_lib.runtime import CourseError, cache_path, data_path
-from course_lib.runtime.digest import digest_of
+from course_lib.runtime.digest import digest_of, file_of, modules_behind
 from course_lib.runtime.folders import DamagedFolderError, verify_folder, whole_folder
 
 ABOUT = "about.json"
@@ -59,12 +59,9 @@ def about(folder: Path) -> Json:
 
 @cache
 def code_of_texts() -> str:
-    """Changes with whatever of ours changes a text or how it is cut: the code, the world's words.
-
-    One digest for all corpora: which file decides which text would be a list to forget to keep,
-    and a text that is made again costs seconds.
-    """
-    return digest_of([*Path(__file__).parent.rglob("*.py"), *data_path("world").glob("*.toml")])
+    """Changes with whatever of ours changes a text or how it is cut: the code, the world's words."""
+    modules = modules_behind("course_lib.corpora.loading", "course_lib.corpora.packing")
+    return digest_of([*map(file_of, modules), *data_path("world").glob("*.toml")])
 
 
 def stamps(files: Iterable[Path]) -> list[list[str | int]]:

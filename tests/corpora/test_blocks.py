@@ -111,6 +111,15 @@ def test_what_decides_the_rows_decides_the_folder(tokenizer, cache, monkeypatch)
     assert len(made()) == 6
 
 
+def test_the_code_of_every_text_counts(monkeypatch):
+    files = []
+    monkeypatch.setattr(prepared, "digest_of", lambda found: files.extend(found) or "digest")
+    prepared.code_of_texts.__wrapped__()
+    names = {file.name for file in files}
+    assert names >= {"loading.py", "packing.py", "factbook.py", "docstrings.py", "world.py"}
+    assert names >= {"grammar.py", "local.py", "hub.py", "seeds.py", "words.toml", "person.toml"}
+
+
 def test_a_changed_text_is_tokenized_again(tokenizer, monkeypatch):
     rows = [{"id": "1", "unit": UNIT, "text": "The cat sat on the mat, and sat. " * 5}]
     monkeypatch.setitem(loading.READERS, "mine", lambda: rows)
