@@ -59,7 +59,7 @@ def about(folder: Path) -> Json:
 
 @cache
 def code_of_texts() -> str:
-    """Changes with whatever of ours changes a text or how it is cut: the code, the world's words."""
+    """Changes with whatever of ours changes a text or how it is cut: code, the world's words."""
     modules = modules_behind("course_lib.corpora.loading", "course_lib.corpora.packing")
     return digest_of([*map(file_of, modules), *data_path("world").glob("*.toml")])
 
