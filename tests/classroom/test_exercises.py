@@ -538,6 +538,80 @@ WRONG |= {
     ],
 }
 
+
+def make_labels(prompt, completion, end, length, asked=False, ended=True, padded=-100, shift=0):
+    """Labels of a row with one thing wrong."""
+    labels = (prompt if asked else [-100] * len(prompt)) + completion
+    labels = [*labels, end if ended else -100]
+    labels += [padded] * (length - len(labels))
+    return labels[shift:] + [-100] * shift
+
+
+def mend(row, start, end, asked=False, all_ends=False, last=False):
+    """Labels of a row padded with its end token, with one thing wrong."""
+    stop = len(row) - 1 if all_ends else row.index(end, 0 if last else start)
+    return [
+        t if (asked or place >= start) and place <= stop else -100 for place, t in enumerate(row)
+    ]
+
+
+def both_sides(shapes, rank, layers, outputs=1, inputs=1, more=0):
+    return layers * sum(rank * (outputs * o + inputs * i) + more * rank**2 for o, i in shapes)
+
+
+def last_minus(scores, start, columns=None):
+    columns = columns or len(scores) - 1
+    return sum(scores[-1][j] - start(scores, j) for j in range(columns)) / columns
+
+
+WRONG |= {
+    "completion-labels": [
+        (partial(make_labels, asked=True), "prompt is in the loss"),
+        (partial(make_labels, ended=False), "teaches the model to stop"),
+        (lambda p, c, e, n: make_labels(p, c, e, n, padded=e), "padding has targets"),
+        (partial(make_labels, shift=1), "shifted to the left|prompt is in the loss|no target"),
+        (lambda p, c, e, n: p + c + [e], "entries here|prompt is in the loss"),
+        (lambda p, c, e, n: [-100] * n, "should be"),
+    ],
+    "never-stops": [
+        (lambda row, s, e: [-100 if t == e else t for t in row], "still no target"),
+        (partial(mend, asked=True), "part of the prompt"),
+        (partial(mend, all_ends=True), "padding is a target now"),
+        (lambda row, s, e: [-100] * len(row), "still no target"),
+    ],
+    "lora-weights": [
+        (lambda shapes, r, n: n * sum(o * i for o, i in shapes), "stay frozen"),
+        (lambda shapes, r, n: both_sides(shapes, r, 1), "one layer"),
+        (partial(both_sides, outputs=0), "Only A"),
+        (partial(both_sides, inputs=0), "Only B"),
+        (partial(both_sides, more=1), "no further matrix"),
+        (lambda shapes, r, n: 7, "not 7"),
+    ],
+    "backward-transfer": [
+        (lambda s: -last_minus(s, lambda s, j: s[j][j]), "sign is turned"),
+        (
+            lambda s: last_minus(s, lambda s, j: s[j][j]) * (len(s) - 1) / len(s),
+            "last task is in the mean",
+        ),
+        (lambda s: last_minus(s, lambda s, j: s[j][j]) * (len(s) - 1), "not their mean"),
+        (lambda s: last_minus(s, lambda s, j: max(r[j] for r in s[:-1])), "Chaudhry"),
+        (
+            lambda s: last_minus([list(c) for c in zip(*s, strict=True)], lambda s, j: s[j][j]),
+            "other way round",
+        ),
+        (lambda s: 5.0, "you say"),
+    ],
+    "ewc-penalty": [
+        (lambda w, a, f, k: k * (f * (w - a) ** 2).sum(), "half is missing"),
+        (lambda w, a, f, k: k / 2 * (f * (w - a)).sum(), "not squared"),
+        (lambda w, a, f, k: k / 2 * ((w - a) ** 2).sum(), "F is missing"),
+        (lambda w, a, f, k: k / 2 * (f * w**2).sum(), "weight decay"),
+        (lambda w, a, f, k: k / 2 * ((f * (w - a)) ** 2).sum(), "F must not be squared"),
+        (lambda w, a, f, k: k / 2 * (f * (w - a) ** 2).mean(), "mean over the weights"),
+        (lambda w, a, f, k: (k / 2 * (f * (w - a) ** 2).sum()).item(), "has no gradient"),
+    ],
+}
+
 CASES = [(name, i) for name, answers in WRONG.items() for i in range(len(answers))]
 
 

@@ -22,6 +22,13 @@ from course_lib.classroom.exercises.spans import (
     SpanLengths,
 )
 from course_lib.classroom.exercises.start import CountTargets
+from course_lib.classroom.exercises.tuning import (
+    BackwardTransfer,
+    CompletionLabels,
+    EwcPenalty,
+    LoraWeights,
+    StopToken,
+)
 from course_lib.runtime import CourseError
 from course_lib.runtime.checks import Text, checked
 
@@ -49,6 +56,11 @@ EXERCISES: tuple[type[Exercise], ...] = (
     ReadProfile,
     FitLaw,
     HuberSum,
+    CompletionLabels,
+    StopToken,
+    LoraWeights,
+    BackwardTransfer,
+    EwcPenalty,
     BrevityPenalty,
     RougeL,
     AccuracyTrap,
