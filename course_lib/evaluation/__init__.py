@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "loss_by_position": "likelihood.losses",
         "matthews": "metrics.classification",
         "matthews_counts": "metrics.classification",
+        "mean_of": "metrics.counts",
         "paired_bootstrap": "metrics.significance",
         "paired_interval": "intervals",
         "paired_randomization": "metrics.significance",

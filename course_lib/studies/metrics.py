@@ -31,6 +31,7 @@ from course_lib.training import load_base
 STAGES = (10, 20, 40, 80, 160, 320)  # steps of tuning after which a model writes
 TESTS = 100
 ASKED = 30  # of SmolLM2, for each task
+LONGEST = 48  # tokens of an answer of SmolLM2
 
 TRAINED: dict[str, Callable[..., Dataset]] = {"summaries": summaries, "translation": translation}
 QUESTIONS = {
@@ -165,7 +166,7 @@ def main() -> None:
         writer = real("smollm2")
         for task in missing:
             asked = progress(prompts(task), desc=task)
-            texts = [chat(writer.model, writer.tokenizer, prompt) for prompt in asked]
+            texts = [chat(writer.model, writer.tokenizer, one, tokens=LONGEST) for one in asked]
             keep_outputs([Output("smollm2", task, texts)])
 
 

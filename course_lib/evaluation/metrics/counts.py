@@ -22,7 +22,7 @@ class Counts:
     of one name can be compared.
 
     Raises:
-        CourseError: no items.
+        CourseError: no items, or numbers that are not finite.
     """
 
     name: str
@@ -34,6 +34,8 @@ class Counts:
             raise CourseError(
                 f"rows={self.rows.shape}: counts have a row for each item, and at least one."
             )
+        if not np.isfinite(self.rows).all():
+            raise CourseError(f"{self.name}: some items have a value that is not a finite number.")
 
     @cached_property
     def score(self) -> float:
