@@ -25,7 +25,7 @@ from torch import LongTensor, Tensor
 from course_lib.corpora.world import World
 from course_lib.objectives import summed_loss
 from course_lib.runtime import set_threads
-from course_lib.training import Recipe, fit, fresh_model, prepare
+from course_lib.training import Data, Model, Recipe, fit, fresh_model, prepare
 from course_lib.training.data import Prepared
 from course_lib.training.optimizer import make_optimizers
 
@@ -201,7 +201,10 @@ def two_gpts(recipe: Recipe, prepared: Prepared) -> dict[str, Callable[[], float
         plain: partial(plain_loss, plain),
     }
     # Wide models take longer, and fewer steps suffice.
-    rows = [prepared.train.raw(step) for step in range(max(1, recipe.optimization.steps * 32 // recipe.model.width))]
+    rows = [
+        prepared.train.raw(step)
+        for step in range(max(1, recipe.optimization.steps * 32 // recipe.model.width))
+    ]
     contestants = []
     for module, loss in losses.items():
         (optimizer,) = make_optimizers(module, recipe)

@@ -12,7 +12,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from course_lib.models import count_targets, summed_loss
+from course_lib.objectives import count_targets, summed_loss
 from course_lib.training import Optimization, fit
 from course_lib.training.data import Batches
 from course_lib.training.optimizer import learning_rate_at, make_optimizers

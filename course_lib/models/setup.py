@@ -23,7 +23,7 @@ from course_lib.runtime import CourseError
 from course_lib.runtime.folders import whole_folder
 from course_lib.runtime.packaged import packaged, packaged_path
 
-FORM = 2  # of what is made from a package: with another number, all is made anew
+FORM = 3  # of what is made from a package: with another number, all is made anew
 ORIGIN = "package.json"
 
 

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -37,9 +36,8 @@ def whole_folder(final: Path) -> Iterator[Path]:
     Raises:
         CourseError: the folder cannot be written, or the disk is full.
     """
-    mine = f"partial-{socket.gethostname()}-{os.getpid()}"
-    partial = final.with_name(f".{final.name}-{mine}")
-    before = final.with_name(f".{final.name}-before-{mine}")
+    partial = final.with_name(f".{final.name}{_mine()}")
+    before = final.with_name(f".{final.name}-before{_mine()}")
     try:
         _sweep(final.parent)
         for left in (partial, before):  # by a process that had the number of this one
@@ -105,8 +103,9 @@ def require_writable(folder: Path) -> None:
     while not os.path.exists(there):  # Path.exists raises where one may not look
         there = there.parent
     try:  # to ask for permission is not enough: the disk may be read-only, or a quota used up
-        with tempfile.TemporaryDirectory(prefix=".writable-", dir=there):
-            pass
+        trial = there / f".trial{_mine()}"
+        trial.mkdir(exist_ok=True)
+        trial.rmdir()
     except OSError as error:
         raise CourseError(
             f"{folder} cannot be written ({error.strerror}): choose a folder that you can write."
@@ -129,12 +128,24 @@ def _flush(path: Path) -> None:
             os.close(descriptor)
 
 
+def _mine() -> str:
+    return f"-partial-{socket.gethostname()}-{os.getpid()}"
+
+
 def _sweep(parent: Path) -> None:
-    """Remove what processes of this machine have left half-written and died."""
-    for partial in parent.glob(f".*-partial-{socket.gethostname()}-*"):
-        process = partial.name.rpartition("-")[2]
-        if process.isdigit() and not _alive(int(process)):
-            shutil.rmtree(partial, ignore_errors=True)
+    """Remove what processes of this machine have left half-written and died.
+
+    One that died after it had put a folder aside, and before it took its name, has left it whole:
+    that goes back.
+    """
+    for left in parent.glob(f".*-partial-{socket.gethostname()}-*"):
+        process = left.name.rpartition("-")[2]
+        if not process.isdigit() or _alive(int(process)):
+            continue
+        name = left.name[1:].rpartition("-before-partial-")[0]
+        if name and not (parent / name).exists():
+            left.rename(parent / name)
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _alive(process: int) -> bool:

@@ -115,7 +115,8 @@ def _continue(model: PreTrainedModel, run: Run, sources: Sequence[str]) -> list[
                 eos_token_id=end,
                 pad_token_id=end,
             )
-        texts = run.tokenizer.batch_decode(ids[:, asked.shape[1] :], skip_special_tokens=True)
+        ids = ids[:, asked.shape[1] :].cpu()
+        texts = run.tokenizer.batch_decode(ids, skip_special_tokens=True)
         for place, text in zip(places, texts, strict=True):
             written[place] = text
     return written

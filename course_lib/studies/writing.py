@@ -68,7 +68,7 @@ def _token_by_token(run: Run, documents: int) -> list[str]:
         pad_token_id=end,
         **_AS_IT_IS,
     )
-    return run.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    return run.tokenizer.batch_decode(ids.cpu(), skip_special_tokens=True)
 
 
 def _gap_by_gap(run: Run, documents: int) -> list[str]:
@@ -146,7 +146,7 @@ def _spans(run: Run, questions: list[list[int]]) -> list[list[int]]:
         **_AS_IT_IS,
     )
     marks = {*stop, tokenizer.pad_token_id}
-    return [[token for token in row if token not in marks] for row in written[:, 2:].tolist()]
+    return [[token for token in row if token not in marks] for row in written[:, 2:].cpu().tolist()]
 
 
 class Proofreader:

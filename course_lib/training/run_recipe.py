@@ -62,12 +62,11 @@ def train(
     labels = prepared.train.rows.labels if headed else None
     model = model_to_train(recipe, prepared.tokenizer, start, labels)
     loss, count = (label_loss, count_labels) if headed else (summed_loss, count_targets)
-    checkpoints = place.with_name(f"{place.name}-checkpoints")
     history = fit(
         model,
         prepared.train,
         recipe.optimization,
-        folder=checkpoints,
+        folder=_checkpoints(place),
         evaluate=lambda m: validation_loss(m, prepared, loss, count),
         loss=loss,
         count=count,
@@ -83,7 +82,7 @@ def train(
     run = Run(model.eval(), prepared.tokenizer, recipe, history, info)
     processes.from_main(lambda: run.save(place))
     if processes.is_main():
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        shutil.rmtree(_checkpoints(place), ignore_errors=True)
     processes.leave_processes()
     return run
 
@@ -121,7 +120,12 @@ def _found(place: Path, recipe: Recipe) -> Run | None:
         raise CourseError(
             f"{place} holds another run ({what}): choose another folder, or delete it."
         )
+    shutil.rmtree(_checkpoints(place), ignore_errors=True)  # of one killed before it could
     return run
+
+
+def _checkpoints(place: Path) -> Path:
+    return place.with_name(f"{place.name}-checkpoints")
 
 
 def _identity(recipe: Recipe) -> dict:

@@ -3,8 +3,11 @@
 pytest tests/evaluation/test_candidates.py
 """
 
+import copy
+
 import pytest
 import torch
+from tokenizers import processors
 
 from course_lib.corpora import World, load, train_tokenizer
 from course_lib.corpora.world.tasks import cloze as gaps
@@ -117,3 +120,20 @@ def test_words_of_several_tokens_are_welcome_where_a_mask_is_not_needed(models, 
         models, tokenizers, family, rows["text"], [*sorted(set(rows["answer"])), "Zyzzyva"]
     )
     assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("context", ["both", "left"])
+def test_a_tokenizer_that_opens_no_text_ranks_the_first_word_all_the_same(
+    models, tokenizers, context
+):
+    """As GPT-2's own does not: its first token would go without a score."""
+    model, tokenizer = models["gpt2"], tokenizers["gpt2"]
+    bare = copy.deepcopy(tokenizer)
+    bare.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    assert bare("The cat")["input_ids"] == tokenizer("The cat")["input_ids"][1:]
+    texts = ["{} cat sat on the mat.", "The {} sat."]
+    found, expected = (
+        candidate_log_probs(model, one, texts, WORDS, context) for one in (bare, tokenizer)
+    )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    assert found[0].std() > 0.01

@@ -117,6 +117,20 @@ def test_of_a_masked_loss_nothing_waits_for_the_device():
     assert found.detach().cpu().item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("family", OBJECTIVES)
+def test_training_waits_for_the_device_once_a_step_and_not_at_each_micro_batch(
+    family, fused, monkeypatch
+):
+    """For the loss and for the norm of the gradient, which decide whether the step is taken."""
+    monkeypatch.setattr("course_lib.training.loop.choose_device", lambda: DEVICE)
+    batch = OBJECTIVES[family](packed_rows(family, 4, 12, "waits"), generator("waits"))
+    with FakeDevice() as device:
+        fit(tiny_model(family), lambda step: batch, SETTINGS.replace(batch=4, micro_batches=4))
+    waits = [name for name in device.operations if name in ("nonzero", "_local_scalar_dense")]
+    assert "nonzero" not in waits
+    assert len(waits) <= 3 * SETTINGS.steps
+
+
 def test_the_device_knows_no_float64_and_mixes_with_no_other():
     with FakeDevice():
         here, there = torch.ones(3), torch.ones(3).to(DEVICE)

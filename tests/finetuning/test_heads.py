@@ -9,7 +9,9 @@ from datasets import Dataset
 
 from course_lib.corpora import World, load, train_tokenizer
 from course_lib.corpora.world.tasks import TAGS, entities, sentiment
-from course_lib.finetuning import EntityTask, SentimentTask, fine_tune
+from course_lib.evaluation import f1
+from course_lib.finetuning import EntityTask, SentimentTask, fine_tune, heads
+from course_lib.finetuning.batches import random_batches
 from course_lib.models import build
 from course_lib.models.heads import with_head
 from course_lib.objectives import Supervised
@@ -125,3 +127,51 @@ def test_the_same_seed_gives_the_same_score(body, tokenizer):
     data = sentiment(World(), 24)
     scores = [fine_tune(body, tokenizer, SentimentTask(), data, data, SETTINGS) for _ in range(2)]
     assert scores[0] == scores[1]
+
+
+def test_macro_f1_is_of_the_whole_test_set_and_not_a_mean_over_batches(
+    body, tokenizer, monkeypatch
+):
+    """Classes that are rare in a batch would weigh otherwise."""
+    data = sentiment(World(), 40)
+    scores = []
+    for size in (3, 256):
+        monkeypatch.setattr(heads, "_BATCH", size)
+        scores.append(fine_tune(body, tokenizer, SentimentTask(), data, data, SETTINGS))
+    assert scores[0] == scores[1]
+    predicted = []
+
+    def spy(given, right, average):
+        predicted.append((given, right))
+        return f1(given, right, average)
+
+    monkeypatch.setattr(heads, "f1", spy)
+    fine_tune(body, tokenizer, SentimentTask(), data, data, SETTINGS)
+    [(given, right)] = predicted
+    assert right == data["label"][:]
+    assert len(given) == len(right)
+
+
+def test_the_test_set_is_read_without_dropout(tokenizer, monkeypatch):
+    torch.manual_seed(0)
+    body = build("bert", tokenizer, width=16, layers=1, heads=2, length=128, dropout=0.5)
+    data, modes = sentiment(World(), 8), []
+
+    def spy(model, batch):
+        modes.append((model.training, torch.is_grad_enabled()))
+        return label_logits(model, batch)
+
+    monkeypatch.setattr(heads, "label_logits", spy)
+    fine_tune(body, tokenizer, SentimentTask(), data, data, SETTINGS)
+    assert modes == [(False, False)]
+
+
+def test_examples_of_a_step_follow_the_seed_and_the_step_and_nothing_else():
+    draws = [random_batches(50, SETTINGS.replace(seed=seed)) for seed in (0, 0, 1)]
+    first = [draws[0](step).tolist() for step in range(200)]
+    assert [draws[1](step).tolist() for step in reversed(range(200))][::-1] == first
+    assert [draws[2](step).tolist() for step in range(200)] != first
+    assert len(set(map(tuple, first))) == 200
+    counts = torch.bincount(torch.tensor(first).flatten(), minlength=50)
+    assert (counts - 16).abs().max() < 5 * 16**0.5, "each example is drawn equally often"
+    assert all(len(places) == SETTINGS.batch for places in first)

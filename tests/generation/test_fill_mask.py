@@ -71,6 +71,13 @@ def test_answers_of_several_tokens_are_told_apart(model, masked_tokenizer):
     assert not is_one_token(masked_tokenizer, TEXTS[0], "")
 
 
+def test_more_candidates_than_tokens_are_all_of_them(model, masked_tokenizer):
+    found = cloze(model, masked_tokenizer, TEXTS[:1], k=10**6)
+    assert len(found) == len(masked_tokenizer)
+    assert found["probability"].sum() == pytest.approx(1, abs=1e-4)
+    assert cloze_accuracy(model, masked_tokenizer, TEXTS[:1], ["cat"], k=10**6) == 1.0
+
+
 def test_the_longest_text_that_fits_is_read(model, masked_tokenizer):
     words = 36
     text = "<mask>" + " the" * words

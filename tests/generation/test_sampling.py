@@ -11,6 +11,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tiny import closing_tokenizer
 from transformers import (
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -22,7 +23,9 @@ from course_lib.generation import (
     filter_logits,
     generate,
     next_token_distribution,
+    prompt_ids,
 )
+from course_lib.models import build
 
 LOGITS = arrays(np.float32, (2, 9), elements=st.floats(-6, 6, width=32))
 
@@ -171,3 +174,17 @@ def test_long_prompts_are_cut_from_the_left(make, causal_tokenizer):
         model, causal_tokenizer, "The cat sat on the rug and sat on", " the mat"
     )
     assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_bert_held_to_the_left_begins_and_ends_as_it_was_trained():
+    """It has no bos and no eos: its texts begin with [CLS] and end before [SEP]."""
+    tokenizer = closing_tokenizer("bert")
+    torch.manual_seed(0)
+    shape = {"width": 16, "layers": 1, "heads": 2, "length": 24}
+    model = build("bert", tokenizer, **shape, attention="left", objective="causal").eval()
+    assert prompt_ids(tokenizer, "the cat") == tokenizer("the cat")["input_ids"][:-1]
+    with torch.no_grad():
+        model.cls.predictions.bias[tokenizer.sep_token_id] = 50.0
+    assert generate(model, tokenizer, "the cat") == ""
+    nats = document_losses(model, tokenizer, ["the cat"])
+    assert nats["tokens"].tolist() == [3]

@@ -12,6 +12,7 @@ import types
 
 import pytest
 import torch
+import transformers
 from refusals import assert_refused
 
 from course_lib.models import Published
@@ -67,6 +68,15 @@ def test_the_answer_is_that_of_the_plain_library_call():
     written = model.generate(ids, max_new_tokens=8, do_sample=False)
     plain = tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)
     assert chat(model, tokenizer, "Name a fruit.", tokens=8) == plain
+
+
+@here
+@pytest.mark.parametrize("name", REAL)
+def test_no_file_tells_which_release_of_transformers_made_it(name):
+    """A run is named by the hashes of what it started from: the same on every machine."""
+    for file in ("config.json", "generation_config.json"):
+        path = packaged_path(name, file)
+        assert not path.exists() or transformers.__version__ not in path.read_text("utf-8")
 
 
 @here

@@ -63,3 +63,14 @@ def test_every_position_is_a_target_and_labels_are_a_copy():
     assert torch.equal(batch["labels"], ROWS)
     batch["labels"][0, 0] = -100
     assert batch["input_ids"][0, 0] == ROWS[0, 0] != -100
+
+
+def test_padding_is_no_target_but_an_end_that_serves_as_padding_is():
+    tokenizer = word_tokenizer("gpt2")
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    rows = torch.tensor([[end, 5, 6, end, pad, pad]])
+    labels = CausalLM.from_tokenizer(tokenizer)(rows, generator(0))["labels"]
+    assert labels.tolist() == [[end, 5, 6, end, -100, -100]]
+    tokenizer.pad_token = tokenizer.eos_token  # as GPT-2's is, by custom
+    labels = CausalLM.from_tokenizer(tokenizer)(rows, generator(0))["labels"]
+    assert labels.tolist() == rows.tolist()

@@ -165,6 +165,18 @@ def test_half_precision_models_are_summed_in_fp32(family, tokenizer):
     torch.testing.assert_close(found, expected, rtol=0.05, atol=1.0)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_that_was_moved_gives_the_same_loss(family, tokenizer):
+    model, batch = make(family, tokenizer), random_batch()
+    moved = to_device(model, batch, "cpu")
+    assert torch.equal(summed_loss(model, moved), summed_loss(model, batch))
+    assert count_targets(model, moved) == count_targets(model, batch)
+    torch.testing.assert_close(
+        target_losses(model, moved), target_losses(model, batch), equal_nan=True
+    )
+    assert set(batch) == {"input_ids", "attention_mask", "labels"}, "the batch itself is kept"
+
+
 def test_refuses_a_classifier(tokenizer):
     config = make("bert", tokenizer).config
     with pytest.raises(CourseError, match="BertForSequenceClassification is not a language model"):

@@ -176,3 +176,18 @@ def test_a_tokenizer_without_sentence_ends_works():
     rows = ordinary_rows(2, 12)
     bare = TextInfilling(MASK, PAD, torch.tensor(sorted(SPECIAL)), torch.tensor([]).long())
     assert torch.equal(bare(rows, generator(0))["labels"], rows)
+
+
+@pytest.mark.parametrize("permute", [False, True])
+def test_no_mask_stands_among_the_padding(permute):
+    objective = TextInfilling.from_tokenizer(TOKENIZER, rate=0.5, mean_span=1, permute=permute)
+    rows = ordinary_rows(400, 20)
+    texts = torch.arange(len(rows)) % 15 + 3
+    rows[torch.arange(20) >= texts[:, None]] = PAD
+    out = objective(rows, generator("padded"))
+    for row, inputs, size in zip(rows, out["input_ids"], texts, strict=True):
+        kept = inputs[inputs != PAD].tolist()
+        assert inputs.tolist() == kept + [PAD] * (len(inputs) - len(kept))
+        assert (MASK, MASK) not in set(pairwise(kept))
+        if not permute:
+            assert can_be_filled(kept, row[:size].tolist())
