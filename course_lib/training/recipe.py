@@ -18,16 +18,13 @@ from course_lib.models.families import FAMILIES, require_trainable
 from course_lib.runtime.checks import (
     BadArgumentError,
     Count,
-    NotNegative,
-    NotNegativeCount,
     Positive,
     Rate,
     Share,
     Text,
-    Whole,
 )
 from course_lib.runtime.errors import CourseError
-from course_lib.training.tables import RecipeError, Table
+from course_lib.training.tables import Adapter, Optimization, RecipeError, Table
 
 Objectives = Literal[
     "auto",
@@ -123,57 +120,6 @@ class Objective(Table):
         if self.rate is not None and self.name in ("causal", "supervised", *HEADED):
             self.refuse("rate", f"leave it out, {self.name} corrupts nothing")
         return self
-
-
-class Optimization(Table):
-    """How to descend: what the training loop needs to know, whatever the model and the data.
-
-    `batch` counts rows in one optimizer step, over all micro-batches and processes. `steps` is
-    also the length of the learning rate schedule, so a run stopped early and resumed follows the
-    curve it set out on. `checkpoint_every` counts steps; None saves every five minutes.
-    """
-
-    steps: Count = 500
-    batch: Count = 32
-    micro_batches: Count = 1
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    learning_rate: Positive = 3e-3
-    schedule: Literal["cosine", "wsd", "constant"] = "cosine"
-    warmup: NotNegativeCount = 50
-    weight_decay: NotNegative = 0.1
-    clip: Positive = 1.0
-    precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
-    compile: bool = False
-    seed: Whole = 0
-    log_every: Count = 10
-    evaluate_every: NotNegativeCount = 0
-    checkpoint_every: Count | None = None
-
-    @model_validator(mode="after")
-    def _divide(self) -> Self:
-        if self.batch % self.micro_batches:
-            self.refuse("micro_batches", f"it must be a divisor of batch, {self.batch}")
-        if self.warmup > self.steps:
-            self.refuse("warmup", f"it must be at most steps, {self.steps}")
-        return self
-
-    def replace(self, **changes: Any) -> Self:
-        """The same with some fields changed."""
-        return type(self)(**self.model_dump() | changes)
-
-
-class Adapter(Table):
-    """LoRA (Hu et al. 2021): the weights stay as they are; a product of rank `rank` is added.
-
-    `alpha / rank` scales it. `targets` are endings of the names of the layers that get one, empty
-    for the queries and values of attention.
-    """
-
-    kind: Literal["lora"] = "lora"
-    rank: Count = 8
-    alpha: Positive = 16.0
-    dropout: Rate = 0.0
-    targets: Annotated[tuple[Text, ...], Field(strict=False)] = ()
 
 
 HEADED = ("classification", "tagging")
