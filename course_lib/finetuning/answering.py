@@ -13,8 +13,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from course_lib.corpora.pairs import NO_TARGET
 from course_lib.corpora.templates import Template, encode_completions, encode_prompts
-from course_lib.models import evaluation_mode, require_kind
+from course_lib.models import context_length, evaluation_mode, require_kind
 from course_lib.runtime.checks import BadArgumentError, Count, SomeTexts, checked
+from course_lib.runtime.errors import CourseError
 
 _BATCH = 32
 
@@ -30,20 +31,28 @@ def answers(
 ) -> list[str]:
     """What a causal model writes after each prompt: the likeliest token, again and again.
 
-    An answer ends at the end token, or after `new_tokens`. Special tokens are left out.
+    An answer ends at the end token, after `new_tokens`, or where the model's positions do. Special
+    tokens are left out.
 
     Raises:
         BadArgumentError: an argument of another type.
-        CourseError: the model is not causal, or the tokenizer lacks what the template needs.
+        CourseError: the model is not causal, the tokenizer lacks what the template needs, or a
+            prompt is so long that there is no room for an answer.
     """
     require_kind(model, "causal", "answers", tokenizer)
     written = [""] * len(prompts)
     for places, ids in _by_length(encode_prompts(prompts, tokenizer, template)):
+        room = (context_length(model) or ids.shape[1] + new_tokens) - ids.shape[1]
+        if room < 1:
+            raise CourseError(
+                f"{prompts[places[0]][:40]!r}... has {ids.shape[1]} tokens in its template, and the"
+                f" model reads {context_length(model)}: shorten it."
+            )
         with evaluation_mode(model) as device:
             rows = model.generate(
                 input_ids=ids.to(device),
                 attention_mask=torch.ones_like(ids).to(device),
-                max_new_tokens=new_tokens,
+                max_new_tokens=min(new_tokens, room),
                 do_sample=False,
                 num_beams=1,
                 eos_token_id=tokenizer.eos_token_id,

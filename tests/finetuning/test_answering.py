@@ -94,6 +94,13 @@ def test_an_answer_ends_at_the_end_token(models):
     assert short == whole[:later]
 
 
+def test_an_answer_ends_where_the_positions_do(models, tokenizer):
+    """The table of this model has 24 places."""
+    long = " ".join(["cat"] * 20)
+    written = answers(models["gpt2"], tokenizer, [long], template="plain", new_tokens=50)[0]
+    assert len(written.split()) <= 4
+
+
 def test_order_of_the_prompts_does_not_matter(models, tokenizer):
     forward = answers(models["llama"], tokenizer, PROMPTS, new_tokens=4)
     assert answers(models["llama"], tokenizer, PROMPTS[::-1], new_tokens=4) == forward[::-1]
@@ -134,6 +141,10 @@ REFUSED = {
     "one text": (lambda m, t: answers(m, t, "the cat"), "a list of texts"),
     "no tokens": (lambda m, t: answers(m, t, ["a"], new_tokens=0), "at least 1"),
     "template": (lambda m, t: answers(m, t, ["a"], template="vicuna"), "template"),
+    "no room": (
+        lambda m, t: answers(m, t, [" ".join(["cat"] * 24)], template="plain"),
+        "reads 24: shorten it",
+    ),
     "a choice short": (lambda m, t: choice_log_probs(m, t, ["a", "the"], [["cat"]]), "2 prompts"),
     "no choices": (lambda m, t: choice_log_probs(m, t, ["a"], [[]]), "at least one"),
     "completions": (lambda m, t: drift(m, m, t, ["a"], ["cat", "dog"]), "one for one"),
