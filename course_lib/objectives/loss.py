@@ -31,7 +31,8 @@ Kind = Literal["masked", "causal", "seq2seq"]
 Batch = Mapping[str, Tensor]
 
 _HEADS = {"BertForMaskedLM": "cls", "RobertaForMaskedLM": "lm_head"}
-_PLACES = "target_places"  # [targets]: where a masked model is asked, counted over the whole batch
+_PLACES = "target_places"  # [targets]: where a model is asked, counted over the whole batch
+_EVERYWHERE = torch.tensor(-1)  # in their stead: so many that to pick them out gains nothing
 
 
 def to_device(model: nn.Module, batch: Batch, device: torch.device | str) -> dict[str, Tensor]:
@@ -130,7 +131,7 @@ def _logits_and_targets(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]
     if kind == "causal":
         # Moving the labels and not slicing the logits saves a copy of the largest tensor there is.
         targets = _moved(targets)
-    if places is not None:
+    if places is not None and places.dim():
         return _logits_and_targets_at(model, inputs, targets, places)
     if kind == "seq2seq" and "decoder_input_ids" not in inputs:
         inputs["decoder_input_ids"] = _unwrap(model).prepare_decoder_input_ids_from_labels(targets)
@@ -160,13 +161,16 @@ def _moved(labels: Tensor) -> Tensor:
 
 
 def _places(model: nn.Module, labels: Tensor) -> Tensor | None:
-    """Positions `[targets]` that are asked, counted over the whole batch; None where most are."""
+    """Positions `[targets]` that are asked, counted over the whole batch, or `_EVERYWHERE`.
+
+    None for a model whose loss does not ask for them.
+    """
     name = type(_unwrap(model)).__name__
     if name.endswith("ForMaskedLM"):
         return (labels != NO_TARGET).flatten().nonzero().squeeze(1)
     if labels.dim() == 2 and name.endswith(("ForCausalLM", "LMHeadModel")):
         places = (_moved(labels) != NO_TARGET).flatten().nonzero().squeeze(1)
-        return places if len(places) < labels.numel() / 2 else None
+        return places if len(places) < labels.numel() / 2 else _EVERYWHERE
     return None
 
 
