@@ -86,7 +86,7 @@ def trainer(
         runner = kind(
             model,
             trainer_settings(settings, folder),
-            train_dataset=list(batches.rows),
+            train_dataset=list(batches.rows[torch.arange(len(batches.rows))]),
             data_collator=lambda rows: batches.objective(torch.stack(rows), running),
             callbacks=[Tell(callback)],
         )

@@ -58,7 +58,10 @@ def _checked(function: Callable, name: str) -> Callable:
 
     # Only the arguments are pydantic's business, so that an error from inside stays what it is.
     functools.update_wrapper(arguments, function)
-    arguments.__signature__ = signature
+    # So is what they return: its hint may name what is imported for type checkers alone.
+    hints = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
+    arguments.__annotations__ = hints
+    arguments.__signature__ = signature.replace(return_annotation=signature.empty)
     return call
 
 

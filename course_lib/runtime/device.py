@@ -40,11 +40,14 @@ def choose_precision(
 def set_threads(count: int | None = None) -> int:
     """Set torch's threads on the CPU, by default one for each core this process may use.
 
+    `OMP_NUM_THREADS` is heeded: who starts several processes at once gives each its share in it.
     Returns the number set.
     """
     if count is None:
         affinity = getattr(os, "sched_getaffinity", None)
         count = len(affinity(0)) if affinity else os.cpu_count() or 1
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        count = min(count, int(given)) if given.isdecimal() and int(given) else count
     torch.set_num_threads(count)
     return count
 

@@ -18,6 +18,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from course_lib.runtime.errors import CourseError
+from course_lib.runtime.paths import cache_path
 
 MANIFEST = "manifest.json"
 
@@ -59,13 +60,30 @@ def whole_folder(final: Path) -> Iterator[Path]:
         cause = getattr(error, "strerror", None) or error
         raise CourseError(
             f"Could not write {final} ({cause}): free some space, or choose a "
-            "folder that you can write (COURSE_CACHE says where the course keeps its own)."
+            "folder that you can write (COURSE_CACHE and COURSE_MODELS say where the course keeps "
+            "its own)."
         ) from error
     finally:
         if before.exists() and not final.exists():
             before.rename(final)
         for left in (partial, before):
             shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def one_at_a_time(final: Path) -> Iterator[None]:
+    """Within, no other process is making this folder: one that wants to waits here.
+
+    Whoever had to wait looks first whether the folder is there by now.
+
+    Raises:
+        CourseError: the cache, where the locks are, cannot be written.
+    """
+    from filelock import FileLock
+
+    name = hashlib.sha256(str(final.absolute()).encode()).hexdigest()[:16]
+    with FileLock(cache_path("locks", f"{name}.lock")):
+        yield
 
 
 def verify_folder(folder: Path) -> None:
@@ -151,7 +169,7 @@ def _sweep(parent: Path) -> None:
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # none has such a number
         return False
     except OSError:
         return True

@@ -5,7 +5,7 @@ a reference: sentence by sentence, against the facts.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -35,7 +35,8 @@ class Item:
         extract: the two sentences of the document that tell those facts.
         subject: how a summary opens, such as "Ida Holt, a baker in Alder,".
         clauses: every clause that a summary may go on with, by the fact that it tells.
-        sentences: every sentence that the world says of the subject, by the fact that it tells.
+        sentences: by the fact that it tells, every sentence that the world says of the subject,
+            with its probability.
         told: the names of the summary's two facts.
     """
 
@@ -44,7 +45,7 @@ class Item:
     extract: str
     subject: str
     clauses: dict[str, str]
-    sentences: dict[str, frozenset[str]]
+    sentences: dict[str, dict[str, float]]
     told: tuple[str, ...]
 
     def statements(self, text: str) -> list[bool]:
@@ -106,7 +107,7 @@ def _item(draft: Draft, document: str, summary: str) -> Item:
         " ".join(sentence for name, sentence in told.items() if name in picked),
         pattern["subject"].format_map(facts),
         clauses,
-        {aspect.name: frozenset(aspect.table(facts)) for aspect in aspects},
+        {aspect.name: aspect.table(facts) for aspect in aspects},
         tuple(picked),
     )
 
@@ -117,6 +118,9 @@ def with_false_facts(items: Sequence[Item], count: Literal[1, 2] = 1, seed: Whol
 
     A fact is replaced by the same kind of fact of another item's subject: another employer, another
     pet. The sentence stays as good as it was.
+
+    Raises:
+        CourseError: no other item has such a fact.
     """
     draw = generator(seed, "false facts")
     return [_falsified(item, items, count, draw) for item in items]
@@ -126,7 +130,11 @@ def _falsified(item: Item, items: Sequence[Item], count: int, draw: torch.Genera
     text = item.summary
     for name in item.told[:count]:
         others = {other.clauses[name] for other in items if name in other.clauses}
-        text = text.replace(item.clauses[name], _one_of(others - {item.clauses[name]}, draw))
+        others = sorted(others - {item.clauses[name]})
+        if not others:
+            raise CourseError(f"No item has another {name} than {item.subject!r}: give more items.")
+        chosen = int(torch.randint(len(others), (), generator=draw))
+        text = text.replace(item.clauses[name], others[chosen])
     return text
 
 
@@ -134,8 +142,9 @@ def _falsified(item: Item, items: Sequence[Item], count: int, draw: torch.Genera
 def in_other_words(items: Sequence[Item], seed: Whole = 0) -> list[str]:
     """The facts of each summary as another document might tell them: true, in other words."""
     draw = generator(seed, "in other words")
-    return [" ".join(_one_of(item.sentences[name], draw) for name in item.told) for item in items]
+    return [" ".join(_said(item.sentences[name], draw) for name in item.told) for item in items]
 
 
-def _one_of(choices: Collection[str], draw: torch.Generator) -> str:
-    return sorted(choices)[int(torch.randint(len(choices), (), generator=draw))]
+def _said(sentences: dict[str, float], draw: torch.Generator) -> str:
+    chances = torch.tensor(list(sentences.values()))
+    return list(sentences)[int(torch.multinomial(chances, 1, generator=draw))]

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from torch import nn
@@ -19,7 +20,7 @@ from course_lib.runtime import (
     processes,
 )
 from course_lib.runtime.errors import CourseError
-from course_lib.runtime.folders import require_writable
+from course_lib.runtime.folders import one_at_a_time, require_writable
 from course_lib.training.checkpoint import differences
 from course_lib.training.data import Prepared, prepare, tokenizer_of
 from course_lib.training.loop import fit
@@ -47,6 +48,12 @@ def train(
     """
     place = Path(folder).expanduser().resolve() if folder else run_folder(recipe)
     processes.join_processes(choose_device())
+    # Two notebooks, or workers of a sweep, may want the same run: one trains, the other waits.
+    with one_at_a_time(place) if processes.world_size() == 1 else nullcontext():
+        return _found_or_trained(recipe, place, callback)
+
+
+def _found_or_trained(recipe: Recipe, place: Path, callback: Callable | None) -> Run:
     if run := processes.from_main(lambda: _found(place, recipe)):
         for entry in run.history if callback and processes.is_main() else ():
             callback(entry)

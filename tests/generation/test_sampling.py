@@ -185,6 +185,9 @@ def test_a_bert_held_to_the_left_begins_and_ends_as_it_was_trained():
     assert prompt_ids(tokenizer, "the cat") == tokenizer("the cat")["input_ids"][:-1]
     with torch.no_grad():
         model.cls.predictions.bias[tokenizer.sep_token_id] = 50.0
+    steps = []
+    model.register_forward_pre_hook(lambda *_: steps.append(1))
     assert generate(model, tokenizer, "the cat") == ""
+    assert len(steps) == 1, "it goes on behind the end"
     nats = document_losses(model, tokenizer, ["the cat"])
     assert nats["tokens"].tolist() == [3]

@@ -17,8 +17,13 @@ import datasets
 import torch
 from loopback import LoopbackHub
 from transformers import (
+    BertConfig,
+    BertModel,
     BertTokenizer,
     GPT2Tokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     RobertaTokenizer,
@@ -57,6 +62,8 @@ def fill(hub: LoopbackHub) -> None:
         "bigscience/bloom-560m": (bloom_tokenizer, "bloom", BLOOM),
         "t5-small": (lambda t: train_tokenizer("t5", t, VOCABULARY), "t5", None),
         "facebook/bart-base": (fairseq_tokenizer, "bart", None),
+        "HuggingFaceTB/SmolLM2-135M-Instruct": (chat_tokenizer, "llama", None),
+        "sentence-transformers/all-MiniLM-L6-v2": (bert_tokenizer, "encoder", None),
     }
     assert sorted(tokenizers) == sorted(PINNED["models"])
     for name, (make, family, settings) in tokenizers.items():
@@ -88,7 +95,7 @@ def model_files(
     padded = tokenizer.pad_token
     tokenizer.pad_token = padded or tokenizer.eos_token  # for the sizes of the model alone
     torch.manual_seed(0)
-    model = build(family, tokenizer, width=16, layers=1, heads=2, length=512)
+    model = tiny_model(family, tokenizer)
     tokenizer.pad_token = padded
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
@@ -97,6 +104,29 @@ def model_files(
     if settings is not None:
         files["tokenizer_config.json"] = json.dumps(settings | {"model_max_length": 512}).encode()
     return files
+
+
+def tiny_model(family: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """One layer of a family of the course, of a Llama, or of an encoder without a head."""
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    shape |= {"vocab_size": len(tokenizer), "intermediate_size": 32}
+    if family == "llama":
+        ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+        return LlamaForCausalLM(LlamaConfig(**shape, **ids, num_key_value_heads=1))
+    if family == "encoder":
+        return BertModel(BertConfig(**shape))
+    return build(family, tokenizer, width=16, layers=1, heads=2, length=512)
+
+
+def chat_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
+    """Padded with its end, as SmolLM2's: <|im_end|> closes a turn and a text alike."""
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    names = {"bos_token": special[1], "eos_token": special[2], "pad_token": special[2]}
+    tokenizer = GPT2Tokenizer(**_vocabulary(texts, special), **names)
+    turn = "<|im_start|>{{ turn['role'] }}\\n{{ turn['content'] }}<|im_end|>\\n"
+    ours = "{% if add_generation_prompt %}<|im_start|>assistant\\n{% endif %}"
+    tokenizer.chat_template = f"{{% for turn in messages %}}{turn}{{% endfor %}}{ours}"
+    return tokenizer
 
 
 def bert_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:

@@ -142,6 +142,8 @@ TROUBLE = {
     "bigscience/bloom-560m": ("moved", "has no such revision any more"),
     "t5-small": (503, r"trouble of its own \(503\)"),
     "facebook/bart-base": ("pickled", "has no weights as safetensors"),
+    "HuggingFaceTB/SmolLM2-135M-Instruct": (401, r"refuses HuggingFaceTB/SmolLM2.* \(401\)"),
+    "sentence-transformers/all-MiniLM-L6-v2": ("missing", "There is no sentence-transformers/all"),
     "sst2": ("missing", "There is no sst2 on the hub"),
     "conll2003": ("gated", "accept its terms|do so on its page"),
     "opus_books": (429, "takes no more requests"),
@@ -203,3 +205,21 @@ def test_a_name_that_is_not_pinned_is_refused():
 def test_the_code_of_a_repository_is_never_trusted():
     sources = [*(ROOT / "course_lib").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
     assert not [path for path in sources if "trust_remote_code" in path.read_text()]
+
+
+def test_the_real_models_come_from_the_hub_too_and_each_call_gives_its_own(client):
+    result = client(f"""{BEGIN}
+    from course_lib.models.real import chat, real
+
+    smol, again, minilm = (real(n, track="hub") for n in ("smollm2", "smollm2", "minilm"))
+    result = {{
+        "names": [smol.name, minilm.name],
+        "classes": [type(smol.model).__name__, type(minilm.model).__name__],
+        "shared": smol.model is again.model,
+        "answer": chat(smol.model, smol.tokenizer, "Where is it?", tokens=4),
+    }}
+    """)
+    assert result["names"] == ["smollm2", "minilm"]
+    assert result["classes"] == ["LlamaForCausalLM", "BertModel"]
+    assert not result["shared"]
+    assert isinstance(result["answer"], str)

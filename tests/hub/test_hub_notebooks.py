@@ -65,7 +65,8 @@ def test_it_runs_on_published_models(name: str, hub: LoopbackHub, endpoint: str,
 
 def test_downloads_show_themselves_to_a_reader(endpoint: str, tmp_path: Path):
     lines = [
-        "from course_lib.classroom import begin, published_rows",
+        "from course_lib.classroom import begin",
+        "from course_lib.corpora import published_rows",
         'course = begin("01_masked_language_modeling")',
         'course.published("roberta-base")',
         'rows = published_rows("sst2", 5)',

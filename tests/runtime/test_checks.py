@@ -74,3 +74,12 @@ def test_an_unknown_argument_stays_a_type_error_and_an_error_from_inside_what_it
         sample(["a"], zz=1)
     with pytest.raises(ValueError, match=r"^from inside$"):
         sample(["a"], 99)
+
+
+def test_what_is_returned_may_be_of_a_type_that_only_type_checkers_import():
+    @checked
+    def rows(count: Count) -> "NotImportedHere":  # noqa: F821
+        return count
+
+    assert rows(3) == 3
+    assert_refused(lambda: rows(0), "count=0")

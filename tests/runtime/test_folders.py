@@ -151,9 +151,9 @@ def test_what_dead_processes_left_is_swept_and_nothing_else(tmp_path):
 
 
 def test_a_process_that_has_a_dead_ones_number_is_not_in_its_way(tmp_path):
-    for name in (f".thing-partial-{HOST}-{os.getpid()}", f".thing-before-partial-{HOST}-"):
-        left = tmp_path / name.replace(f"{HOST}-", f"{HOST}-{os.getpid()}")
-        left.mkdir(exist_ok=True)
+    for kind in ("partial", "before-partial"):
+        left = tmp_path / f".thing-{kind}-{HOST}-{os.getpid()}"
+        left.mkdir()
         (left / "file").write_text("half", encoding="utf-8")
     write(tmp_path / "thing", "old")
     write(tmp_path / "thing", "new")

@@ -82,6 +82,7 @@ def test_texts_and_items_must_fit(items):
     assert_refused(lambda: truth(["a"], items), "1 texts for 150 items")
     assert_refused(lambda: truth("a", items), "list of texts")
     assert_refused(lambda: with_false_facts(items, 3), "count=3")
+    assert_refused(lambda: with_false_facts(items[:1]), "give more items")
 
 
 def test_what_is_kept_apart_was_not_trained_on():
