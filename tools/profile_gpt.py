@@ -1,4 +1,4 @@
-"""Where GPT-2 of `transformers` spends more than a plain one: parts taken out, one by one, in turns.
+"""Where GPT-2 of `transformers` spends more than a plain one: parts taken out, one by one.
 
 `python tools/profile_gpt.py --width 64`. Each line is the same model with one thing more replaced
 by what the plain GPT does in its place, so what a line saves over the one before is that thing's

@@ -6,9 +6,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "Blocks": "blocks",
-        "FAMILIES": "tokenizers",
         "NO_TARGET": "pairs",
         "Permutation": "permutation",
+        "SPECIAL_TOKENS": "tokenizers",
         "SPLITS": "splits",
         "World": "world",
         "count_bytes": "packing",

@@ -41,7 +41,7 @@ SENTENCE = {
     "cls_token": "<s>",
     "sep_token": "</s>",
 }
-FAMILIES: dict[str, dict] = {
+SPECIAL_TOKENS: dict[str, dict] = {
     "bert": {
         "pad_token": "[PAD]",
         "unk_token": "[UNK]",
@@ -158,7 +158,7 @@ def _of_family(family: str, backend: Tokenizer) -> PreTrainedTokenizerFast:
     """The one way from a vocabulary to a tokenizer, whether trained or read."""
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        **FAMILIES[family],
+        **SPECIAL_TOKENS[family],
         **({"additional_special_tokens": SENTINELS} if family == "t5" else {}),
         model_max_length=MODEL_MAX_LENGTH,
         padding_side="right",
@@ -168,9 +168,9 @@ def _of_family(family: str, backend: Tokenizer) -> PreTrainedTokenizerFast:
 
 def _special_tokens(family: str) -> list[AddedToken]:
     """The family's special tokens, each once, in the order of their ids."""
-    if family not in FAMILIES:
-        raise CourseError(f"Unknown family {family!r}: choose one of {', '.join(FAMILIES)}.")
-    tokens = {str(token): token for token in FAMILIES[family].values()}
+    if family not in SPECIAL_TOKENS:
+        raise CourseError(f"Unknown family {family!r}: choose one of {', '.join(SPECIAL_TOKENS)}.")
+    tokens = {str(token): token for token in SPECIAL_TOKENS[family].values()}
     if family == "t5":
         tokens |= {token: token for token in SENTINELS}
     return [

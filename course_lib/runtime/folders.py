@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -18,7 +19,6 @@ from typing import Any
 from safetensors import SafetensorError
 
 from course_lib.runtime.errors import CourseError
-from course_lib.runtime.paths import cache_path
 
 MANIFEST = "manifest.json"
 
@@ -74,15 +74,14 @@ def whole_folder(final: Path) -> Iterator[Path]:
 def one_at_a_time(final: Path) -> Iterator[None]:
     """Within, no other process is making this folder: one that wants to waits here.
 
-    Whoever had to wait looks first whether the folder is there by now.
-
-    Raises:
-        CourseError: the cache, where the locks are, cannot be written.
+    Whoever had to wait looks first whether the folder is there by now. The locks are among the
+    machine's temporary files: of processes on other machines they know nothing.
     """
     from filelock import FileLock
 
     name = hashlib.sha256(str(final.absolute()).encode()).hexdigest()[:16]
-    with FileLock(cache_path("locks", f"{name}.lock")):
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    with FileLock(Path(tempfile.gettempdir(), f"course-{user}-{name}.lock")):
         yield
 
 

@@ -1,8 +1,17 @@
 """All studies and base models, by name: what `make runs` makes."""
 
-from course_lib.studies import causal, labels, ladder, masked, objectives, spans
+from course_lib.studies import (
+    causal,
+    instructions,
+    labels,
+    ladder,
+    masked,
+    objectives,
+    spans,
+    tuning,
+)
 
-MODULES = (masked, causal, spans, objectives, ladder, labels)
+MODULES = (masked, causal, spans, objectives, ladder, labels, instructions, tuning)
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
 # The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.
@@ -10,4 +19,5 @@ BASES = {
     "bert-world": masked.MASKED_WORLD,
     "gpt2-world": causal.CAUSAL_WORLD_LONG,
     "bart-world": spans.INFILLING_WORLD,
+    "gpt2-almanac": instructions.recipe(instructions.BASE),
 }

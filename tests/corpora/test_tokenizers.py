@@ -23,7 +23,7 @@ from transformers import (
     T5Config,
 )
 
-from course_lib.corpora import FAMILIES, load, tokenizer_for, train_tokenizer
+from course_lib.corpora import SPECIAL_TOKENS, load, tokenizer_for, train_tokenizer
 from course_lib.corpora import tokenizers as module
 from course_lib.corpora.tokenizers import read_tokenizer
 from course_lib.corpora.world import World, translation
@@ -58,7 +58,7 @@ visible = st.text(
 
 @pytest.fixture(scope="module")
 def tokenizers():
-    return {family: train_tokenizer(family, TEXTS, SIZE) for family in FAMILIES}
+    return {family: train_tokenizer(family, TEXTS, SIZE) for family in SPECIAL_TOKENS}
 
 
 def saved(tokenizer, folder):
@@ -70,13 +70,13 @@ def ids_of(tokenizer, text):
     return tokenizer(text, split_special_tokens=True)["input_ids"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 def test_the_size_is_what_was_asked_for_and_ids_are_unique(tokenizers, family):
     tokenizer = tokenizers[family]
     assert len(tokenizer) == SIZE
     assert sorted(tokenizer.get_vocab().values()) == list(range(SIZE))
     assert tokenizer.pad_token_id != tokenizer.eos_token_id  # or ends would not be learnt
-    special = FAMILIES[family]
+    special = SPECIAL_TOKENS[family]
     named = {str(token): tokenizer.convert_tokens_to_ids(str(token)) for token in special.values()}
     assert len(set(named.values())) == len(named)
     assert all(tokenizer.convert_ids_to_tokens(i) == token for token, i in named.items())
@@ -136,7 +136,7 @@ def test_wordpiece_reads_and_writes_punctuation_as_people_do(tokenizers):
     assert tokenizer.decode(ids_of(tokenizer, text), skip_special_tokens=True) == text
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 def test_words_and_offsets_find_their_place_in_the_text(tokenizers, family):
     text = "The badger sat on the shelf"
     encoded = tokenizers[family](text, return_offsets_mapping=True)
@@ -159,7 +159,7 @@ def test_a_mask_takes_the_space_before_it(tokenizers, family):
     assert tokenizer.decode(whole[place]).startswith(" ")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 def test_saved_and_read_again_it_is_the_same(tokenizers, family, tmp_path):
     tokenizer = tokenizers[family]
     tokenizer.save_pretrained(tmp_path)
@@ -208,7 +208,7 @@ def test_unigram_keeps_the_pieces_that_save_most(tokenizers):
         assert word in tokenizers["t5"].get_vocab()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 def test_cold_or_warm_the_cache_gives_the_same_bytes(family, tmp_path, monkeypatch):
     """And so does a tokenizer that lay beside a model: nothing tells where one was read from."""
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))

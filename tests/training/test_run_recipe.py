@@ -88,7 +88,7 @@ def test_interrupted_and_called_again_it_goes_on(tmp_path):
     assert not (tmp_path / "run").exists()
     resumed = train(recipe_for("infilling"), folder=tmp_path / "run")
     assert_same_run(resumed, train(recipe_for("infilling"), folder=tmp_path / "straight"))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "run", "straight"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "straight"]
 
 
 def test_a_folder_with_other_content_is_refused_before_the_work(tmp_path, monkeypatch):
