@@ -24,6 +24,7 @@ from course_lib.scaling.validation import Column, Rows, require_runs
 
 DELTA = 1e-3
 NAMES = ("A", "B", "E", "alpha", "beta", "a", "b")
+STEEPEST = 690.0  # of log A, so that A is a number
 LARGEST = 3.0  # of log gamma in size: at 20 the terms all but multiply, and more changes little
 SCREENING_STEPS = 10  # after which only the better tenth of the starts goes on
 
@@ -173,7 +174,11 @@ def centred_runs(
 def law_numbers(theta: NDArray, shift: NDArray) -> tuple[NDArray, ...]:
     """A, B, E, alpha, beta, gamma [s] of centred rows (a, b, e, alpha, beta, or log gamma too)."""
     a, b, e, alpha, beta, *coupling = theta.T
-    with np.errstate(over="ignore"):  # a resample without a finite A is an interval without an end
-        A, B = np.exp(a + alpha * shift[0]), np.exp(b + beta * shift[1])  # noqa: N806
+    # An exponent that runs away in a resample makes its term a step: steep enough is enough.
+    alpha, beta = (
+        np.minimum(power, np.maximum(STEEPEST - term, 0) / np.maximum(mean, 1))
+        for power, term, mean in zip((alpha, beta), (a, b), shift, strict=True)
+    )
+    A, B = np.exp(a + alpha * shift[0]), np.exp(b + beta * shift[1])  # noqa: N806
     gamma = np.exp(np.clip(coupling[0], -LARGEST, LARGEST)) if coupling else np.ones(len(theta))
     return A, B, np.exp(e), alpha, beta, gamma
