@@ -2,6 +2,7 @@
 
 from course_lib.studies import (
     causal,
+    forgetting,
     instructions,
     labels,
     ladder,
@@ -11,7 +12,7 @@ from course_lib.studies import (
     tuning,
 )
 
-MODULES = (masked, causal, spans, objectives, ladder, labels, instructions, tuning)
+MODULES = (masked, causal, spans, objectives, ladder, labels, instructions, forgetting, tuning)
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
 # The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.

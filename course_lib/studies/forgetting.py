@@ -1,0 +1,259 @@
+"""One task after another on a tiny base model: the recorded experiments of notebooks 11 and 12.
+
+A model of the world learns to judge reviews (A), then another task (B). What has become of A? And
+what helps? Every arm starts from the same model, which has learnt A, and differs in one thing.
+
+Written down before the runs were made:
+
+- If fine-tuning did not make a model forget, A would stand after B where it stood before. The floor
+  of `generated` is 0, for an answer that is no label is wrong; of `ranked`, where one of the two
+  labels must be chosen, it is the share of the commoner label, about 0.5. If what is lost were the
+  knowledge and not the habit of answering so, the two would fall together.
+- If a cure were none, its arm would lie where `sequence` lies. The laziest cures are to learn
+  little: a low rate, few steps, weights half-way back. So an arm is judged by both axes, what was
+  learnt of B and what was kept of A, and only one beyond the line through the lazy ones is a cure.
+- Learning both at once has the old data and as many rows of each as the sequence: it should cost
+  nothing in A. If it learnt less of B than B alone, the tasks would be in each other's way.
+- A low-rank adapter that forgot less at the same score of B would protect; one that lies on the
+  line of the lazy ones only learns less (Biderman et al. 2024, arXiv:2405.09673).
+- At this scale everything is confounded with size: two layers of 64 have no room to spare, so
+  tasks get in each other's way sooner than in a large model (Ramasesh et al. 2022, "Effect of scale
+  on catastrophic forgetting in neural networks", found larger ones to forget less).
+"""
+
+import copy
+from collections.abc import Sequence
+from functools import cache
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from course_lib.corpora import world_of
+from course_lib.corpora.examples import load_pairs
+from course_lib.corpora.requests import LABELS
+from course_lib.corpora.world.tasks import questions
+from course_lib.finetuning import choice_log_probs
+from course_lib.models.adapters import merged
+from course_lib.objectives.ewc import ElasticWeights
+from course_lib.studies.design import study
+from course_lib.studies.instructions import TEST, TUNED, ask, score, world_loss
+from course_lib.studies.writing import measure_writing
+from course_lib.training import Recipe, Run, fit, load_base, prepare, train
+from course_lib.training.run_recipe import run_folder
+
+BASE = "gpt2-almanac"
+ORDER = ("sentiment", "summaries", "translation")
+OTHERS = ("earnings", "reading", "summaries", "translation")  # learnt behind the first, by distance
+OLD, NEW = "sentiment", "translation"
+STEPS = 300
+EXAMPLES = {"sentiment": 1000, "translation": 4000}  # of the others a thousand
+STEPS_OF_NEW = (10, 30, 100)  # and STEPS
+RATES = (0.1, 0.3)  # and 1, times the rate of tuning
+SHARES = (0.01, 0.05, 0.25)  # of the rows, of the old task
+RANKS = (1, 8, 32)
+STRENGTHS = (3e2, 1e3, 3e3)
+KEPT = (0.25, 0.5, 0.75)  # of the way back, in weights
+FISHER_ROWS = 200
+TARGETS = ["c_attn", "c_proj", "c_fc"]
+# Chosen on seed 0 by how well the old task was learnt (rates 1e-3, 3e-3 and 1e-2, AdamW and Muon),
+# and for adapters by how well the new one was (1e-2, 3e-2).
+SETTINGS = {"optimizer": "adamw", "learning_rate": 3e-3}
+ADAPTER_RATE = 3e-2
+
+
+def stage(
+    name: str, tasks: dict[str, float], start: str, seed: int, steps: int = STEPS, **changes: Any
+) -> Recipe:
+    """Tuning on tasks, by their weights, from a base or a run."""
+    mixture = [
+        {"corpus": f"requests/{task}", "weight": weight, "documents": EXAMPLES.get(task, 1000)}
+        for task, weight in tasks.items()
+    ]
+    run = {"steps": steps, "warmup": min(20, steps), "evaluate_every": 0, "seed": seed}
+    return TUNED.replace(name=name, start=start, mixture=mixture, **SETTINGS | run | changes)
+
+
+def first_stage(seed: int) -> Recipe:
+    """The model that has learnt the old task."""
+    return stage("first-almanac", {OLD: 1}, f"base:{BASE}", seed)
+
+
+def behind(run: Run, name: str, tasks: dict[str, float], **changes: Any) -> Run:
+    """The run that goes on from another one."""
+    start = f"run:{run_folder(run.recipe)}"
+    return train(stage(name, tasks, start, run.recipe.seed, **changes))
+
+
+# ---------------------------------------------------------------- what is measured
+
+
+def ranked(model: nn.Module, tokenizer: PreTrainedTokenizerBase, count: int = TEST) -> float:
+    """Share of held-out reviews whose label is the likelier of the two."""
+    rows = load_pairs(f"requests/{OLD}", "test", documents=count)
+    choices = [LABELS] * len(rows)
+    scores = choice_log_probs(model, tokenizer, rows["prompt"], choices, template="plain")
+    return fmean(
+        LABELS[int(found.argmax())] == gold
+        for found, gold in zip(scores, rows["completion"], strict=True)
+    )
+
+
+@cache
+def _facts(count: int) -> tuple[list[str], list[list[str]]]:
+    """Questions about the world, each with its answer first and three of its kind behind it."""
+    rows = questions(world_of("world"), 10 * count, seed=1)
+    pairs = dict(zip(rows["prompt"], rows["answer"], strict=True))
+    prompts, choices = list(pairs)[:count], []
+    for prompt in prompts:
+        kind = prompt.split()[1:4]
+        others = [a for p, a in pairs.items() if p.split()[1:4] == kind and a != pairs[prompt]]
+        choices.append([pairs[prompt], *list(dict.fromkeys(others))[:3]])
+    whole = [place for place, four in enumerate(choices) if len(four) == 4]
+    return [prompts[place] for place in whole], [choices[place] for place in whole]
+
+
+def knowledge(model: nn.Module, tokenizer: PreTrainedTokenizerBase, count: int = 2 * TEST) -> float:
+    """Share of questions about the world whose answer is the likeliest of four; floor 0.25."""
+    prompts, choices = _facts(count)
+    scores = choice_log_probs(model, tokenizer, prompts, choices, template="plain")
+    return fmean(int(found.argmax()) == 0 for found in scores)
+
+
+def old_task(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """What is left of the judge of reviews: by what it writes, and by what it prefers."""
+    prompts, written, gold = ask(model, tokenizer, OLD)
+    return {
+        "generated": score(OLD, written, gold),
+        "ranked": ranked(model, tokenizer),
+        "labels": fmean(text in LABELS for text in written),
+        "words": [list(row) for row in zip(prompts[:4], written[:4], gold[:4], strict=True)],
+    }
+
+
+def scores_of(model: nn.Module, tokenizer: PreTrainedTokenizerBase, tasks: Sequence[str]) -> list:
+    """The score of each task on held-out requests."""
+    return [score(task, *ask(model, tokenizer, task)[1:]) for task in tasks]
+
+
+def language(run: Run) -> dict[str, float]:
+    """Loss on the world's text, sentences that the world could have written, facts."""
+    return {
+        "world_loss": world_loss(run.model, run.tokenizer),
+        "well_formed": measure_writing(run, 50)["well_formed"],
+        "knowledge": knowledge(run.model, run.tokenizer),
+    }
+
+
+def measure_sequence(run: Run) -> dict[str, Any]:
+    """Three tasks in turn; and the first one, after each of four others, by rate and by steps."""
+    base = load_base(BASE)
+    found: dict[str, Any] = {"untrained": scores_of(base.model, base.tokenizer, ORDER)}
+    found["before"] = old_task(base.model, base.tokenizer) | language(base)
+    at, matrix, stages = run, [], []
+    for number, task in enumerate(ORDER):
+        at = behind(at, f"stage-{number}-almanac", {task: 1}) if number else at
+        matrix.append(scores_of(at.model, at.tokenizer, ORDER))
+        stages.append(old_task(at.model, at.tokenizer) | language(at))
+    found |= {"matrix": matrix, "stages": stages}
+    arms = {task: behind(run, f"then-{task}-almanac", {task: 1}) for task in OTHERS}
+    arms |= {f"rate {r}": at_rate(run, r) for r in RATES}
+    arms |= {f"steps {n}": behind(run, "short-almanac", {NEW: 1}, steps=n) for n in STEPS_OF_NEW}
+    for name, arm in arms.items():
+        learnt = name if name in OTHERS else NEW
+        found[name] = old_task(arm.model, arm.tokenizer) | {
+            "learnt": scores_of(arm.model, arm.tokenizer, [learnt])[0]
+        }
+    return found
+
+
+# ---------------------------------------------------------------- cures
+
+
+def at_rate(run: Run, share: float) -> Run:
+    """The new task behind the old one, at a share of the learning rate."""
+    rate = share * SETTINGS["learning_rate"]
+    return behind(run, f"rate-{share}-almanac", {NEW: 1}, learning_rate=rate)
+
+
+def together(run: Run, name: str, weights: dict[str, float]) -> Run:
+    """Both tasks at once, from the base, as many steps as one after the other."""
+    seed, start = run.recipe.seed, f"base:{BASE}"
+    return train(stage(f"{name}-almanac", weights, start, seed, steps=2 * STEPS))
+
+
+def mixing(temperature: float) -> dict[str, float]:
+    """Weights by number of examples to the power of 1 / temperature (Raffel et al. 2020, 3.5.2)."""
+    return {task: EXAMPLES[task] ** (1 / temperature) for task in (OLD, NEW)}
+
+
+def elastic(run: Run, strength: float) -> nn.Module:
+    """The new task behind the old one, each weight held by what the old task needs of it."""
+    old = prepare(run.recipe, run.tokenizer, "supervised", "causal").train
+    rows = (part for step in range(FISHER_ROWS // old.batch + 1) for part in _single(old(step)))
+    wanted = [row for row, _ in zip(rows, range(FISHER_ROWS), strict=False)]
+    held = ElasticWeights.of(run.model, wanted, strength)
+    recipe = stage("ewc-almanac", {NEW: 1}, run.recipe.start, run.recipe.seed)
+    new = prepare(recipe, run.tokenizer, "supervised", "causal").train
+    model = copy.deepcopy(run.model)
+    fit(model, new, recipe.optimization, loss=held.loss)
+    return model.eval()
+
+
+def _single(batch: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    """The rows of a batch, each a batch of its own."""
+    return [{k: v[i : i + 1] for k, v in batch.items()} for i in range(len(batch["labels"]))]
+
+
+@torch.no_grad()
+def averaged(old: nn.Module, new: nn.Module, kept: float) -> nn.Module:
+    """The weights `kept` of the way back from new to old (Wortsman et al. 2022, WiSE-FT)."""
+    model = copy.deepcopy(new)
+    before = dict(old.named_parameters())
+    for name, weight in model.named_parameters():
+        weight.lerp_(before[name], kept)
+    return model
+
+
+def arms(run: Run) -> dict[str, nn.Module]:
+    """Every way of learning the new task, by name; `run` has learnt the old one."""
+    seed = run.recipe.seed
+    alone = train(stage("alone-almanac", {NEW: 1}, f"base:{BASE}", seed))
+    sequence = behind(run, f"then-{NEW}-almanac", {NEW: 1})
+    found = {"old alone": run, "new alone": alone, "sequence": sequence}
+    found["together, proportional"] = together(run, "proportional", mixing(1))
+    found["together, temperature 2"] = together(run, "tempered", mixing(2))
+    found["together, equal"] = together(run, "equal", {OLD: 1, NEW: 1})
+    found["together, 3 to 1"] = together(run, "old-first", {OLD: 3, NEW: 1})
+    for share in SHARES:
+        weights = {NEW: 1 - share, OLD: share}
+        found[f"replay {share:.0%}"] = behind(run, f"replay-{share}-almanac", weights)
+    for rank in RANKS:
+        adapter = {"rank": rank, "alpha": 2.0 * rank, "targets": TARGETS}
+        options = {"adapter": adapter, "learning_rate": ADAPTER_RATE}
+        found[f"LoRA {rank}"] = behind(run, f"lora-{rank}-almanac", {NEW: 1}, **options)
+    found |= {f"rate x {share}": at_rate(run, share) for share in RATES}
+    models = {name: merged(one.model) for name, one in found.items()}
+    models |= {f"EWC {strength:g}": elastic(run, strength) for strength in STRENGTHS}
+    models |= {f"averaged {k}": averaged(run.model, sequence.model, k) for k in KEPT}
+    return models
+
+
+def measure_cures(run: Run) -> dict[str, Any]:
+    """What each arm has kept of the old task and learnt of the new one."""
+    return {
+        name: old_task(model, run.tokenizer)
+        | {
+            "learnt": scores_of(model, run.tokenizer, [NEW])[0],
+            "world_loss": world_loss(model, run.tokenizer),
+        }
+        for name, model in arms(run).items()
+    }
+
+
+STUDIES = (
+    study("forgetting-world", [first_stage(0)], measure_sequence, tolerance=0.15),
+    study("cures-world", [first_stage(0)], measure_cures, tolerance=0.15),
+)
