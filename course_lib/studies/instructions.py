@@ -34,6 +34,7 @@ from course_lib.training import Recipe, Run, fit, load_base, prepare
 BASE = "gpt2-almanac"
 TASKS = tuple(PHRASINGS)
 SIZES = (10, 30, 100, 300, 1000)
+SIZED_STEPS = 500  # of each size, and from either start
 TEST = 100  # requests of each task
 NEW_TOKENS = 40
 CUT = 64  # tokens
@@ -169,7 +170,11 @@ def world_loss(model: nn.Module, tokenizer: PreTrainedTokenizerBase, documents: 
 STUDIES = (
     study(
         "instructions-data",
-        [with_examples(one, size) for one in STARTS.values() for size in SIZES],
+        [
+            with_examples(one, size).replace(steps=SIZED_STEPS)
+            for size in SIZES
+            for one in STARTS.values()
+        ],
         measure_size,
         tolerance=0.15,
     ),
