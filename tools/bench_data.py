@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import Measure, report
+from measuring import Measure, report
 
 from course_lib.corpora import Permutation, load, pack, tokenizer_for
 from course_lib.corpora.blocks import blocks

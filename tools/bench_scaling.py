@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
 import numpy as np
-from bench import Measure, alternate, report
+from measuring import Measure, alternate, report
 from scipy.optimize import minimize
 from scipy.special import huber, logsumexp
 
