@@ -69,7 +69,6 @@ def test_what_is_taught_is_shown_in_its_notebook():
 
 
 def test_training_results_ask_for_five_seeds():
-    counted = {"gpt3-size", "bloom-size"}
     # One fit to a record of five seeds; its interval is a bootstrap's.
     fitted = {"naive-ladder-misses-floor", "entropy-inside-interval", "fitted-floor-is-entropy"}
     fitted |= {"three-approaches-agree", "approach-three-near-one-half", "average-stops-short"}
@@ -78,7 +77,7 @@ def test_training_results_ask_for_five_seeds():
     fitted |= {"bloomberggpt-optimal"}
     taught = [c for c in claims().values() if c.status == "taught"]
     taught = [c for c in taught if c.notebook != "05_compute"]  # arithmetic, no training
-    assert all(c.seeds >= 5 for c in taught if c.id not in counted | fitted)
+    assert all(c.seeds >= 5 for c in taught if c.id not in fitted)
 
 
 def test_every_part_of_the_lecture_notes_is_claimed():
