@@ -10,6 +10,7 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
+from course_lib.evaluation.contamination import command as contamination
 from course_lib.runtime.errors import CourseError
 
 
@@ -58,8 +59,16 @@ def main(arguments: list[str] | None = None) -> int:
     setup = commands.add_parser("setup", help="fetch the real models and rated sentences")
     setup.add_argument("names", nargs="*", help="which of them (default: all)")
 
+    contamination.add_arguments(commands.add_parser("contamination", help=contamination.HELP))
+
     options = parser.parse_args(arguments)
-    command = {"train": _train, "runs": _runs, "notebook": _notebook, "setup": _setup}
+    command = {
+        "train": _train,
+        "runs": _runs,
+        "notebook": _notebook,
+        "setup": _setup,
+        "contamination": contamination.run,
+    }
     try:
         return command[options.command](options)
     except CourseError as error:

@@ -21,17 +21,18 @@ def address() -> str:
 
 
 _CELL = """\
-# On Colab this finds or clones the course and adds what Colab lacks. Elsewhere it does nothing.
-import glob, runpy, subprocess, sys
-
+# On Colab this finds or clones the course and adds what Colab lacks.
+import glob, runpy, subprocess as sub, sys
 repository = ""  # @param {type:"string"}
 if "google.colab" in sys.modules:
-    places = ["..", "/content/*", "/content/drive/MyDrive/*", "/content/drive/MyDrive/*/*"]
-    found = [x for place in places for x in glob.glob(place + "/course_lib/../tools/colab.py")]
+    drive, at = "/content/drive/MyDrive", "/content/course"
+    places = ["..", "/content/*", f"{drive}/*", f"{drive}/*/*"]
+    found = [x for p in places for x in glob.glob(f"{p}/course_lib/../tools")]
     if not found:
-        assert repository, "Put the address you clone the course from into `repository` above."
-        subprocess.run(["git", "clone", "--depth=1", repository, "/content/course"], check=True)
-    runpy.run_path([*found, "/content/course/tools/colab.py"][0], run_name="__main__")"""
+        assert repository, "Put the address of the course into `repository`."
+        sub.run(["git", "clone", "--depth=1", repository, at], check=True)
+    tools = [*found, f"{at}/tools"][0]
+    runpy.run_path(f"{tools}/colab.py", run_name="__main__")"""
 
 
 def bootstrap() -> str:

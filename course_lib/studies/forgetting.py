@@ -1,7 +1,6 @@
-"""One task after another on a tiny base model: the recorded experiments of notebooks 11 and 12.
+"""One task after another on a tiny base model: the recorded experiment of notebook 11.
 
-A model of the world learns to judge reviews (A), then another task (B). What has become of A? And
-what helps? Every arm starts from the same model, which has learnt A, and differs in one thing.
+A model of the world learns to judge reviews (A), then other tasks. What has become of A?
 
 Written down before the runs were made:
 
@@ -9,25 +8,18 @@ Written down before the runs were made:
   of `generated` is 0, for an answer that is no label is wrong; of `ranked`, where one of the two
   labels must be chosen, it is the share of the commoner label, about 0.5. If what is lost were the
   knowledge and not the habit of answering so, the two would fall together.
-- If a cure were none, its arm would lie where `sequence` lies. The laziest cures are to learn
-  little: a low rate, few steps, weights half-way back. So an arm is judged by both axes, what was
-  learnt of B and what was kept of A, and only one beyond the line through the lazy ones is a cure.
-- Learning both at once has the old data and as many rows of each as the sequence: it should cost
-  nothing in A. If it learnt less of B than B alone, the tasks would be in each other's way.
-- A low-rank adapter that forgot less at the same score of B would protect; one that lies on the
-  line of the lazy ones only learns less (Biderman et al. 2024, arXiv:2405.09673).
+- If forgetting did not depend on what comes next, A would stand no better behind a task that is
+  answered by the same two words than behind one that is answered in sentences.
 - At this scale everything is confounded with size: two layers of 64 have no room to spare, so
   tasks get in each other's way sooner than in a large model (Ramasesh et al. 2022, "Effect of scale
   on catastrophic forgetting in neural networks", found larger ones to forget less).
 """
 
-import copy
 from collections.abc import Sequence
 from functools import cache
 from statistics import fmean
 from typing import Any
 
-import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
@@ -36,12 +28,10 @@ from course_lib.corpora.examples import load_pairs
 from course_lib.corpora.requests import LABELS
 from course_lib.corpora.world.tasks import questions
 from course_lib.finetuning import choice_log_probs
-from course_lib.models.adapters import merged
-from course_lib.objectives.ewc import ElasticWeights
 from course_lib.studies.design import study
 from course_lib.studies.instructions import TEST, TUNED, ask, score, world_loss
 from course_lib.studies.writing import measure_writing
-from course_lib.training import Recipe, Run, fit, load_base, prepare, train
+from course_lib.training import Recipe, Run, load_base, train
 from course_lib.training.run_recipe import run_folder
 
 BASE = "gpt2-almanac"
@@ -52,16 +42,8 @@ STEPS = 300
 EXAMPLES = {"sentiment": 1000, "translation": 4000}  # of the others a thousand
 STEPS_OF_NEW = (10, 30, 100)  # and STEPS
 RATES = (0.1, 0.3)  # and 1, times the rate of tuning
-SHARES = (0.01, 0.05, 0.25)  # of the rows, of the old task
-RANKS = (1, 8, 32)
-STRENGTHS = (3e2, 1e3, 3e3)
-KEPT = (0.25, 0.5, 0.75)  # of the way back, in weights
-FISHER_ROWS = 200
-TARGETS = ["c_attn", "c_proj", "c_fc"]
-# Chosen on seed 0 by how well the old task was learnt (rates 1e-3, 3e-3 and 1e-2, AdamW and Muon),
-# and for adapters by how well the new one was (1e-2, 3e-2).
+# Chosen on seed 0 by how well the old task was learnt (rates 1e-3, 3e-3 and 1e-2, AdamW and Muon).
 SETTINGS = {"optimizer": "adamw", "learning_rate": 3e-3}
-ADAPTER_RATE = 3e-2
 
 
 def stage(
@@ -169,91 +151,10 @@ def measure_sequence(run: Run) -> dict[str, Any]:
     return found
 
 
-# ---------------------------------------------------------------- cures
-
-
 def at_rate(run: Run, share: float) -> Run:
     """The new task behind the old one, at a share of the learning rate."""
     rate = share * SETTINGS["learning_rate"]
     return behind(run, f"rate-{share}-almanac", {NEW: 1}, learning_rate=rate)
 
 
-def together(run: Run, name: str, weights: dict[str, float]) -> Run:
-    """Both tasks at once, from the base, as many steps as one after the other."""
-    seed, start = run.recipe.seed, f"base:{BASE}"
-    return train(stage(f"{name}-almanac", weights, start, seed, steps=2 * STEPS))
-
-
-def mixing(temperature: float) -> dict[str, float]:
-    """Weights by number of examples to the power of 1 / temperature (Raffel et al. 2020, 3.5.2)."""
-    return {task: EXAMPLES[task] ** (1 / temperature) for task in (OLD, NEW)}
-
-
-def elastic(run: Run, strength: float) -> nn.Module:
-    """The new task behind the old one, each weight held by what the old task needs of it."""
-    old = prepare(run.recipe, run.tokenizer, "supervised", "causal").train
-    rows = (part for step in range(FISHER_ROWS // old.batch + 1) for part in _single(old(step)))
-    wanted = [row for row, _ in zip(rows, range(FISHER_ROWS), strict=False)]
-    held = ElasticWeights.of(run.model, wanted, strength)
-    recipe = stage("ewc-almanac", {NEW: 1}, run.recipe.start, run.recipe.seed)
-    new = prepare(recipe, run.tokenizer, "supervised", "causal").train
-    model = copy.deepcopy(run.model)
-    fit(model, new, recipe.optimization, loss=held.loss)
-    return model.eval()
-
-
-def _single(batch: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-    """The rows of a batch, each a batch of its own."""
-    return [{k: v[i : i + 1] for k, v in batch.items()} for i in range(len(batch["labels"]))]
-
-
-@torch.no_grad()
-def averaged(old: nn.Module, new: nn.Module, kept: float) -> nn.Module:
-    """The weights `kept` of the way back from new to old (Wortsman et al. 2022, WiSE-FT)."""
-    model = copy.deepcopy(new)
-    before = dict(old.named_parameters())
-    for name, weight in model.named_parameters():
-        weight.lerp_(before[name], kept)
-    return model
-
-
-def arms(run: Run) -> dict[str, nn.Module]:
-    """Every way of learning the new task, by name; `run` has learnt the old one."""
-    seed = run.recipe.seed
-    alone = train(stage("alone-almanac", {NEW: 1}, f"base:{BASE}", seed))
-    sequence = behind(run, f"then-{NEW}-almanac", {NEW: 1})
-    found = {"old alone": run, "new alone": alone, "sequence": sequence}
-    found["together, proportional"] = together(run, "proportional", mixing(1))
-    found["together, temperature 2"] = together(run, "tempered", mixing(2))
-    found["together, equal"] = together(run, "equal", {OLD: 1, NEW: 1})
-    found["together, 3 to 1"] = together(run, "old-first", {OLD: 3, NEW: 1})
-    for share in SHARES:
-        weights = {NEW: 1 - share, OLD: share}
-        found[f"replay {share:.0%}"] = behind(run, f"replay-{share}-almanac", weights)
-    for rank in RANKS:
-        adapter = {"rank": rank, "alpha": 2.0 * rank, "targets": TARGETS}
-        options = {"adapter": adapter, "learning_rate": ADAPTER_RATE}
-        found[f"LoRA {rank}"] = behind(run, f"lora-{rank}-almanac", {NEW: 1}, **options)
-    found |= {f"rate x {share}": at_rate(run, share) for share in RATES}
-    models = {name: merged(one.model) for name, one in found.items()}
-    models |= {f"EWC {strength:g}": elastic(run, strength) for strength in STRENGTHS}
-    models |= {f"averaged {k}": averaged(run.model, sequence.model, k) for k in KEPT}
-    return models
-
-
-def measure_cures(run: Run) -> dict[str, Any]:
-    """What each arm has kept of the old task and learnt of the new one."""
-    return {
-        name: old_task(model, run.tokenizer)
-        | {
-            "learnt": scores_of(model, run.tokenizer, [NEW])[0],
-            "world_loss": world_loss(model, run.tokenizer),
-        }
-        for name, model in arms(run).items()
-    }
-
-
-STUDIES = (
-    study("forgetting-world", [first_stage(0)], measure_sequence, tolerance=0.15),
-    study("cures-world", [first_stage(0)], measure_cures, tolerance=0.15),
-)
+STUDIES = (study("forgetting-world", [first_stage(0)], measure_sequence, tolerance=0.15),)

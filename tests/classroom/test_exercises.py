@@ -196,7 +196,47 @@ def shift_in_place(labels, start, pad):
     return labels
 
 
+def step_with(shift=1, reduction="mean", backward=True, order=("step", "zero_grad"), later=False):
+    """A training step with one thing wrong."""
+
+    def loss_of(model, ids):
+        logits = model(ids).logits
+        if shift == 1:
+            logits, ids = logits[:, :-1], ids[:, 1:]
+        elif shift == -1:
+            logits, ids = logits[:, 1:], ids[:, :-1]
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), ids.flatten(), reduction=reduction
+        )
+
+    def step(model, optimizer, ids):
+        loss = loss_of(model, ids)
+        if backward:
+            loss.backward()
+        for name in order:
+            getattr(optimizer, name)()
+        return loss_of(model, ids).item() if later else loss
+
+    return step
+
+
+def step_along_the_sum(model, optimizer, ids):
+    targets = ids[:, 1:].numel()
+    return step_with(reduction="sum")(model, optimizer, ids).item() / targets
+
+
 WRONG = {
+    "train-step": [
+        (step_with(shift=0), "No shift"),
+        (step_with(shift=-1), "wrong way round"),
+        (step_with(reduction="sum"), "the sum of the losses"),
+        (step_with(later=True), "after the update"),
+        (step_with(backward=False), "have not moved"),
+        (step_with(order=("zero_grad", "step")), "have not moved"),
+        (step_with(order=("step",)), "was still there"),
+        (step_along_the_sum, "not by one step"),
+        (lambda model, optimizer, ids: 0.5, "you say 0.5000"),
+    ],
     "count-targets": [
         (lambda o, n, r: n, "only the masked ones"),
         (lambda o, n, r: round(0.15 * n) if o == "masked" else 0, "follow `rate`|each token but"),

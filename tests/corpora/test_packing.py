@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.corpora import (
-    FAMILIES,
+    SPECIAL_TOKENS,
     count_bytes,
     encode,
     encode_cloze,
@@ -46,10 +46,10 @@ documents = st.lists(
 
 @pytest.fixture(scope="module")
 def tokenizers():
-    return {f: train_tokenizer(f, TEXTS, SIZES.get(f, 300)) for f in FAMILIES}
+    return {f: train_tokenizer(f, TEXTS, SIZES.get(f, 300)) for f in SPECIAL_TOKENS}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 @given(texts=documents, length=st.integers(2, 40))
 @settings(max_examples=30, deadline=None)
 def test_rows_are_the_stream_of_documents_cut(tokenizers, family, texts, length):
@@ -63,7 +63,7 @@ def test_rows_are_the_stream_of_documents_cut(tokenizers, family, texts, length)
     assert rows.flatten().tolist() == stream[: rows.numel()]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 def test_each_document_is_marked_in_the_rows(tokenizers, family):
     tokenizer = tokenizers[family]
     stream = pack(TEXTS, tokenizer, 2).flatten().tolist()
@@ -72,7 +72,7 @@ def test_each_document_is_marked_in_the_rows(tokenizers, family):
         assert abs(marks - len(TEXTS)) <= 1  # the last may be cut off
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 def test_a_mark_spelled_out_in_a_text_is_no_boundary(tokenizers, family):
     tokenizer = tokenizers[family]
     (honest,) = encode(["cat"], tokenizer)
@@ -96,7 +96,7 @@ def test_packing_wants_enough_text(tokenizers):
         pack(TEXTS, tokenizers["gpt2"], 1)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 def test_padded_rows_hold_whole_documents_with_their_end(tokenizers, family):
     tokenizer = tokenizers[family]
     batch = pad_documents(TEXTS, tokenizer, 128)
@@ -139,7 +139,7 @@ def test_bytes_are_those_of_utf_8(texts):
     assert count_bytes(texts) == len("".join(texts).encode())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 @given(texts=documents, chunk=st.integers(1, 200))
 @settings(max_examples=20, deadline=None)
 def test_a_stream_in_chunks_is_what_encode_gives(tokenizers, family, texts, chunk):
@@ -158,7 +158,7 @@ def test_no_texts_are_no_stream(tokenizers):
     assert encode([], tokenizers["gpt2"]) == []
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 def test_what_the_last_caller_set_changes_nothing(tokenizers, family):
     tokenizer = tokenizers[family]
     rows, gap = pack(TEXTS, tokenizer, 16), encode(TEXTS, tokenizer)
@@ -201,7 +201,7 @@ def test_in_a_cloze_for_t5_the_sentinels_are_meant(tokenizers):
     assert tokenizer.pad_token_id not in ids
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPECIAL_TOKENS)
 def test_without_its_marks_a_text_is_only_its_text(tokenizers, family):
     tokenizer = tokenizers[family]
     marks = set(tokenizer.all_special_ids)

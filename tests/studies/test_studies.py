@@ -11,29 +11,42 @@ import numpy as np
 import pytest
 
 from course_lib.generation import cloze, next_token_distribution
-from course_lib.runtime import set_threads
+from course_lib.runtime import data_path, set_threads
 from course_lib.studies import load_records
 from course_lib.studies.catalogue import BASES, STUDIES
 from course_lib.studies.design import LIVE_SEED
 from course_lib.training import load_base, run_and_measure
 
 SHORT = 2500  # steps; longer runs are left to `make runs`
+# A run of these takes many minutes, for its measurement trains more models, or the model is a real
+# one: they are left to `python -m course_lib runs --verify`.
+SLOW = ("tuning-smollm2", "instructions-mistakes", "forgetting-world", "cures-world")
+# Being recorded, by `make runs`: no claim may rest on an arm that has fewer than five seeds yet.
+UNDER_WAY = ("tuning-smollm2", "instructions-data")
+
+
+def recorded(name):
+    """The records of a study, none where it is under way and has not begun."""
+    there = data_path("runs", f"{name}.jsonl").is_file()
+    return load_records(name) if there or name not in UNDER_WAY else []
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_run_of_a_study_is_on_record(name):
-    recorded = {record.recipe.digest() for record in load_records(name)}
-    assert recorded == {recipe.digest() for recipe in STUDIES[name].recipes}
+    found = {record.recipe.digest() for record in recorded(name)}
+    wanted = {recipe.digest() for recipe in STUDIES[name].recipes}
+    assert found <= wanted if name in UNDER_WAY else found == wanted
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_records_come_from_one_code_and_five_seeds_none_of_them_the_readers(name):
-    records = load_records(name)
-    assert len({record.info["code"] for record in records}) == 1
+    records = recorded(name)
+    assert len({record.info["code"] for record in records}) <= 1
     variants = {}
     for record in records:
         variants.setdefault(record.recipe.replace(seed=0), set()).add(record.seed)
-    assert all(len(seeds) >= 5 and LIVE_SEED not in seeds for seeds in variants.values())
+    assert all(LIVE_SEED not in seeds for seeds in variants.values())
+    assert name in UNDER_WAY or all(len(seeds) >= 5 for seeds in variants.values())
 
 
 @pytest.mark.records
@@ -42,8 +55,8 @@ def test_a_random_few_recorded_runs_can_be_made_again(capsys):
     candidates = [
         (name, record)
         for name in STUDIES
-        for record in load_records(name)
-        if record.recipe.optimization.steps <= SHORT
+        for record in recorded(name)
+        if record.recipe.optimization.steps <= SHORT and name not in SLOW
     ]
     set_threads(1)  # as when they were recorded
     for name, record in random.SystemRandom().sample(candidates, 2):
@@ -54,15 +67,27 @@ def test_a_random_few_recorded_runs_can_be_made_again(capsys):
 
 
 def not_met(then, now, tolerance):
-    """What a repetition does not meet: its last validation loss, and each measurement."""
-    pairs = {name: (then.measurements[name], now.measurements[name]) for name in then.measurements}
+    """What a repetition does not meet: its last validation loss, and each measured number."""
+    numbers = [dict(_numbers(record.measurements)) for record in (then, now)]
     if "validation_loss" in then.history[-1]:
-        pairs["loss"] = tuple(record.history[-1]["validation_loss"] for record in (then, now))
+        for found, record in zip(numbers, (then, now), strict=True):
+            found["loss"] = record.history[-1]["validation_loss"]
+    assert numbers[0].keys() == numbers[1].keys()
     return [
-        f"{name}: {a} on record, {b} now"
-        for name, (a, b) in pairs.items()
-        if not np.allclose(a, b, atol=tolerance * max(1, np.abs(a).max()), rtol=0)
+        f"{name}: {a} on record, {numbers[1][name]} now"
+        for name, a in numbers[0].items()
+        if not np.isclose(numbers[1][name], a, atol=tolerance * max(1, abs(a)), rtol=0)
     ]
+
+
+def _numbers(value, name=""):
+    """The numbers in nested lists and tables, with their places; texts are shown, not compared."""
+    if isinstance(value, dict | list):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in parts:
+            yield from _numbers(part, f"{name}.{key}")
+    elif not isinstance(value, str):
+        yield name, value
 
 
 def test_a_planted_change_of_a_measured_figure_is_not_met():

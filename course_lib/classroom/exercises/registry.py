@@ -21,7 +21,7 @@ from course_lib.classroom.exercises.spans import (
     ShiftRight,
     SpanLengths,
 )
-from course_lib.classroom.exercises.start import CountTargets
+from course_lib.classroom.exercises.start import CountTargets, TrainStep
 from course_lib.classroom.exercises.tuning import (
     BackwardTransfer,
     CompletionLabels,
@@ -34,6 +34,7 @@ from course_lib.runtime.checks import Text, checked
 
 EXERCISES: tuple[type[Exercise], ...] = (
     CountTargets,
+    TrainStep,
     MaskTokens,
     UnigramLoss,
     MacroF1,

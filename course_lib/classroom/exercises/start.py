@@ -1,11 +1,15 @@
-"""The exercise of notebook 00."""
+"""The exercises of notebook 00."""
 
+import copy
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from course_lib.classroom.exercises.base import Exercise, require, require_number
+from course_lib.classroom.exercises.base import Exercise, near, require, require_number
 
 MEAN_SPAN = 3
 
@@ -90,3 +94,99 @@ class CountTargets(Exercise):
         )
         require(got != cut + spans, f"{case}. You have those; one end token closes the target.")
         require(got == cut + spans + 1, f"{case}; you say {got:g}, not {cut + spans + 1}.")
+
+
+class TrainStep(Exercise):
+    """One step of causal training, written out."""
+
+    name = "train-step"
+    function = "train_step"
+    notebook = "00_start_here"
+    prompt = """
+    Write `train_step(model, optimizer, ids)`: one step of causal training on token ids
+    `[batch, length]`. `model(ids).logits` is `[batch, length, vocabulary]`. The loss is the mean,
+    over all tokens but the first of each row, of minus the log probability that the model gave
+    them. Update the weights once, leave no gradient behind, and return the loss as it was *before*
+    the update. (No clipping, and the learning rate is set.)
+    """
+    hint = """
+    Five lines: the logits at each position but the last, with `torch.nn.functional.cross_entropy`
+    against `ids[:, 1:]`, both flattened; `loss.backward()`; `optimizer.step()`;
+    `optimizer.zero_grad()`; `return loss.item()`.
+    """
+    praise = "Right: this is what every language model of this course, and GPT-3, was trained with."
+
+    @staticmethod
+    def solution(
+        model: torch.nn.Module, optimizer: torch.optim.Optimizer, ids: torch.Tensor
+    ) -> float:
+        """Forward, backward, step, and forget."""
+        logits = model(ids).logits[:, :-1].flatten(0, 1)
+        loss = torch.nn.functional.cross_entropy(logits, ids[:, 1:].flatten())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.item()
+
+    def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
+        """Two steps in a row beside a copy that does them right."""
+        model = _Bigram(12, draw)
+        right = copy.deepcopy(model)
+        mine, theirs = (torch.optim.SGD(m.parameters(), lr=1.0) for m in (model, right))
+        for number in (1, 2):
+            ids = torch.randint(12, (4, 9), generator=draw)
+            before = copy.deepcopy(right)
+            want = self.solution(right, theirs, ids)
+            got = answer(model, mine, ids.clone())
+            got = got.detach() if isinstance(got, Tensor) else got
+            self._loss(require_number(got, "The loss"), want, before, right, ids)
+            self._moved(model, before, right, number)
+
+    def _loss(
+        self, got: float, want: float, before: nn.Module, after: nn.Module, ids: Tensor
+    ) -> None:
+        logits = before(ids).logits.detach()
+        slips = [
+            (_mean(logits, ids), "No shift: each position is asked for the token that it "
+                                    "is looking at."),
+            (_mean(logits[:, 1:], ids[:, :-1]), "The wrong way round: you ask for the token "
+                                                "*before*."),
+            (want * ids[:, 1:].numel(), "That is the sum of the losses; take their mean."),
+            (_mean(after(ids).logits.detach()[:, :-1], ids[:, 1:]),
+             "That is the loss after the update: keep the one that you went backward from."),
+        ]  # fmt: skip
+        for value, words in slips:
+            require(near(want, value) or not near(got, value), words)
+        require(near(got, want), f"The loss of this batch is {want:.4f}, you say {got:.4f}.")
+
+    def _moved(self, model: nn.Module, before: nn.Module, right: nn.Module, number: int) -> None:
+        weights, old, new = (m.table.weight.detach() for m in (model, before, right))
+        require(
+            not torch.equal(weights, old),
+            "The weights have not moved. First `loss.backward()`, then `optimizer.step()`, and "
+            "only then `optimizer.zero_grad()`.",
+        )
+        words = (
+            "The weights moved, but not by one step along the gradient of this loss."
+            if number == 1
+            else "The first step is right, the second is not: the gradient of the first was still "
+            "there, and the second was added to it."
+        )
+        require(torch.allclose(weights, new, rtol=1e-4, atol=1e-6), words)
+
+
+class _Bigram(nn.Module):
+    """The smallest language model: a row of logits for each token."""
+
+    def __init__(self, vocabulary: int, draw: torch.Generator):
+        super().__init__()
+        self.table = nn.Embedding(vocabulary, vocabulary)
+        with torch.no_grad():
+            self.table.weight.copy_(torch.randn(vocabulary, vocabulary, generator=draw))
+
+    def forward(self, ids: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=self.table(ids))
+
+
+def _mean(logits: Tensor, targets: Tensor) -> float:
+    return float(F.cross_entropy(logits.flatten(0, 1), targets.flatten()))

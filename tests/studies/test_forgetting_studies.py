@@ -1,0 +1,53 @@
+"""Guards the studies of forgetting and its cures: stages and mixings are those they name.
+
+pytest tests/studies/test_forgetting_studies.py
+"""
+
+import pytest
+import torch
+from tiny import tiny_model
+
+from course_lib.studies import cures, forgetting
+
+
+def test_a_stage_changes_tasks_and_start_and_leaves_the_settings():
+    first = forgetting.first_stage(3)
+    then = forgetting.stage("x", {forgetting.NEW: 1}, "run:/elsewhere", 3)
+    assert first.start == f"base:{forgetting.BASE}"
+    assert [source.corpus for source in first.data.sources] == ["requests/sentiment"]
+    assert [source.corpus for source in then.data.sources] == ["requests/translation"]
+    assert then.optimization == first.optimization
+    assert first.seed == 3
+
+
+def test_mixing_goes_from_sizes_to_equal_shares():
+    old, new = (cures.mixing(1)[task] for task in (cures.OLD, cures.NEW))
+    assert old / new == cures.EXAMPLES[cures.OLD] / cures.EXAMPLES[cures.NEW]
+    tempered = cures.mixing(2)
+    assert tempered[cures.OLD] / tempered[cures.NEW] == pytest.approx((old / new) ** 0.5)
+    assert len({round(weight, 3) for weight in cures.mixing(1e6).values()}) == 1
+
+
+def test_an_average_lies_between_and_changes_neither():
+    old, new = tiny_model("gpt2"), tiny_model("gpt2")
+    with torch.no_grad():
+        for weight in new.parameters():
+            weight.add_(1.0)
+    before = [weight.clone() for weight in new.parameters()]
+    middle = cures.averaged(old, new, 0.25)
+    for a, b, m in zip(old.parameters(), new.parameters(), middle.parameters(), strict=True):
+        assert torch.allclose(m, 0.25 * a + 0.75 * b, atol=1e-6)
+    assert all(torch.equal(a, b) for a, b in zip(before, new.parameters(), strict=True))
+
+
+def test_single_rows_are_the_batch():
+    batch = {"input_ids": torch.arange(6).view(3, 2), "labels": torch.arange(6, 12).view(3, 2)}
+    rows = cures._single(batch)
+    assert [row["labels"].shape for row in rows] == [(1, 2)] * 3
+    assert torch.equal(torch.cat([row["input_ids"] for row in rows]), batch["input_ids"])
+
+
+def test_facts_have_their_answer_first_and_three_others_of_the_kind():
+    prompts, choices = forgetting._facts(40)
+    assert len(prompts) == len(choices) > 10
+    assert all(len(set(four)) == 4 for four in choices)
