@@ -81,10 +81,11 @@ notebooks: $(READY)  ## run the notebooks at the cpu budget and store their outp
 runs: $(READY)  ## make the recorded runs that are missing (hours on two cores)
 	$(PY) -m course_lib runs
 
-bench: $(READY)  ## measure the training loop, the fits and the data against their references
+bench: $(READY)  ## measure the training loop, the fits, the data and tuning against their references
 	OMP_NUM_THREADS=1 $(PY) tools/bench.py
 	OMP_NUM_THREADS=1 $(PY) tools/bench_scaling.py
 	$(PY) tools/bench_data.py
+	$(PY) tools/bench_tuning.py
 
 gpu: $(READY)  ## run the tests that need a CUDA device
 	@if $(PY) -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \

@@ -652,6 +652,40 @@ WRONG |= {
     ],
 }
 
+
+def mix(counts, temperature, limit, total=True, power=True):
+    values = [min(n, limit) ** (1 / temperature if power else 1) for n in counts]
+    return [value / sum(values) if total else value for value in values]
+
+
+def between(before, after, share):
+    return {name: share(before[name], after[name]) for name in after}
+
+
+def mixed_in_place(before, after, kept):
+    for name, weight in after.items():
+        weight.lerp_(before[name], kept)
+    return after
+
+
+WRONG |= {
+    "mixing-temperature": [
+        (partial(mix, total=False), "sum to 1"),
+        (partial(mix, power=False), "temperature does nothing"),
+        (lambda c, t, n: mix(c, 1 / t, n), "the large ones larger"),
+        (lambda c, t, n: mix(c, t, 1e9), "not heeded"),
+        (lambda c, t, n: mix(c[:-1], t, n), "numbers"),
+        (lambda c, t, n: [1 / len(c)] * len(c), "limit 5500"),
+    ],
+    "halfway-back": [
+        (lambda b, a, k: between(b, a, lambda x, y: k * y + (1 - k) * x), "other way round"),
+        (lambda b, a, k: between(b, a, lambda x, y: (x + y) / 2), "always the middle"),
+        (lambda b, a, k: between(b, a, lambda x, y: y + k * x), "were added"),
+        (mixed_in_place, "has changed"),
+        (lambda b, a, k: between(b, a, lambda x, y: y * k), "not on the line"),
+    ],
+}
+
 CASES = [(name, i) for name, answers in WRONG.items() for i in range(len(answers))]
 
 

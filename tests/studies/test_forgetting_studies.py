@@ -3,11 +3,15 @@
 pytest tests/studies/test_forgetting_studies.py
 """
 
+from functools import partial
+
 import pytest
 import torch
 from tiny import tiny_model
 
+from course_lib.corpora.examples import load_pairs
 from course_lib.studies import cures, forgetting
+from course_lib.studies import kinds as kinds_study
 
 
 def test_a_stage_changes_tasks_and_start_and_leaves_the_settings():
@@ -51,3 +55,29 @@ def test_facts_have_their_answer_first_and_three_others_of_the_kind():
     prompts, choices = forgetting._facts(40)
     assert len(prompts) == len(choices) > 10
     assert all(len(set(four)) == 4 for four in choices)
+
+
+def test_kinds_never_seen_are_in_no_subset_and_every_subset_costs_the_same():
+    recipes = {kinds_study.tuned_on(kinds) for kinds in kinds_study.SUBSETS}
+    assert len(recipes) == 7
+    assert len({(r["steps"], r["batch"]) for r in recipes}) == 1
+    for recipe in recipes:
+        corpora = {source.corpus for source in recipe.data.sources}
+        assert not corpora & {f"requests/{task}" for task in kinds_study.NEVER}
+
+
+def test_an_oracle_has_all_labels_in_order_and_its_reverse_none(monkeypatch):
+    rows = load_pairs("requests/earnings", "test", documents=kinds_study.TEST)
+    gold = dict(zip(rows["prompt"], rows["completion"], strict=True))
+
+    def oracle(model, tokenizer, prompts, choices, template, sign=1):
+        assert template == "plain"
+        return [
+            sign * torch.tensor([float(choice == gold[prompt]) for choice in four])
+            for prompt, four in zip(prompts, choices, strict=True)
+        ]
+
+    for sign, share, nats in ((1, 1.0, -1.0), (-1, 0.0, 1.0)):
+        monkeypatch.setattr(kinds_study, "choice_log_probs", partial(oracle, sign=sign))
+        assert kinds_study.labels_in_order(None, None) == share
+        assert kinds_study.nats_of_answers(None, None, "earnings") == nats

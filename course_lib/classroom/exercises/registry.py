@@ -13,6 +13,7 @@ from course_lib.classroom.exercises.metrics import (
     PairedTest,
     RougeL,
 )
+from course_lib.classroom.exercises.mixtures import HalfwayBack, MixingTemperature
 from course_lib.classroom.exercises.objectives import EqualPrice, GapByWholeText, PseudoEntropy
 from course_lib.classroom.exercises.scaling_fits import FitLaw, HuberSum, ReadProfile
 from course_lib.classroom.exercises.spans import (
@@ -62,6 +63,8 @@ EXERCISES: tuple[type[Exercise], ...] = (
     LoraWeights,
     BackwardTransfer,
     EwcPenalty,
+    MixingTemperature,
+    HalfwayBack,
     BrevityPenalty,
     RougeL,
     AccuracyTrap,
