@@ -2,8 +2,10 @@
 
 from course_lib.studies import (
     causal,
+    cures,
     forgetting,
     instructions,
+    kinds,
     labels,
     ladder,
     masked,
@@ -12,7 +14,19 @@ from course_lib.studies import (
     tuning,
 )
 
-MODULES = (masked, causal, spans, objectives, ladder, labels, instructions, forgetting, tuning)
+MODULES = (
+    masked,
+    causal,
+    spans,
+    objectives,
+    ladder,
+    labels,
+    instructions,
+    forgetting,
+    cures,
+    kinds,
+    tuning,
+)
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
 # The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.

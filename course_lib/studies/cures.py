@@ -97,9 +97,7 @@ def arms(run: Run) -> dict[str, nn.Module]:
     sequence = behind(run, f"then-{NEW}-almanac", {NEW: 1})
     found = {"old alone": run, "new alone": alone, "sequence": sequence}
     found["together, proportional"] = together(run, "proportional", mixing(1))
-    found["together, temperature 2"] = together(run, "tempered", mixing(2))
     found["together, equal"] = together(run, "equal", {OLD: 1, NEW: 1})
-    found["together, 3 to 1"] = together(run, "old-first", {OLD: 3, NEW: 1})
     for share in SHARES:
         weights = {NEW: 1 - share, OLD: share}
         found[f"replay {share:.0%}"] = behind(run, f"replay-{share}-almanac", weights)
