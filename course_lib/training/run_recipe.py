@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from course_lib.models import evaluation_mode
+from course_lib.objectives.chunked import summed_loss_in_chunks
 from course_lib.objectives.labels import count_labels, label_loss
 from course_lib.objectives.loss import count_targets, summed_loss, to_device
 from course_lib.runtime import (
@@ -21,12 +22,14 @@ from course_lib.runtime import (
 )
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.folders import one_at_a_time, require_writable
-from course_lib.training.checkpoint import differences
+from course_lib.training.checkpoint import differences, newest
 from course_lib.training.data import Prepared, prepare, tokenizer_of
 from course_lib.training.loop import fit
 from course_lib.training.recipe import HEADED, Recipe
 from course_lib.training.run import ABOUT, Run, code_digest, refuse_foreign
+from course_lib.training.side_log import SideLog
 from course_lib.training.start import load_start, model_to_train, start_digest
+from course_lib.training.tables import LAYOUT
 
 
 def train(
@@ -38,7 +41,8 @@ def train(
     """Train what the recipe says, or load it if this recipe and code have been trained before.
 
     A run that was interrupted goes on from its last checkpoint. `folder` is where the run lies
-    (by default in the cache, named by recipe and code); `callback` gets each entry of the
+    (by default in the cache, named by recipe and code), with a table of speed and memory beside it
+    (`course_lib.training.side_log`); `callback` gets each entry of the
     history, also of a run that is only loaded, so a live curve is drawn either way.
 
     Raises:
@@ -68,7 +72,12 @@ def _found_or_trained(recipe: Recipe, place: Path, callback: Callable | None) ->
     headed = (start.objective if start else recipe.objective_name) in HEADED
     labels = prepared.train.rows.labels if headed else None
     model = model_to_train(recipe, prepared.tokenizer, start, labels)
-    loss, count = (label_loss, count_labels) if headed else (summed_loss, count_targets)
+    plain = summed_loss_in_chunks if recipe.optimization.chunked_loss else summed_loss
+    loss, count = (label_loss, count_labels) if headed else (plain, count_targets)
+    heard = [callback] if callback else []
+    if processes.is_main():
+        goes_on = newest(_checkpoints(place)) is not None
+        heard.append(SideLog(_beside(place, "-log.csv"), recipe, goes_on=goes_on))
     history = fit(
         model,
         prepared.train,
@@ -77,7 +86,7 @@ def _found_or_trained(recipe: Recipe, place: Path, callback: Callable | None) ->
         evaluate=lambda m: validation_loss(m, prepared, loss, count),
         loss=loss,
         count=count,
-        callback=callback,
+        callback=lambda entry: [hear(entry) for hear in heard],
         identity=_identity(recipe),
     )
     info = describe_machine() | {
@@ -132,14 +141,17 @@ def _found(place: Path, recipe: Recipe) -> Run | None:
 
 
 def _checkpoints(place: Path) -> Path:
-    return place.with_name(f"{place.name}-checkpoints")
+    return _beside(place, "-checkpoints")
+
+
+def _beside(place: Path, ending: str) -> Path:
+    return place.with_name(f"{place.name}{ending}")
 
 
 def _identity(recipe: Recipe) -> dict:
     """What a checkpoint must be of, to be gone on from."""
-    fields = recipe.to_dict()
-    fields.pop("name")
-    fields["optimization"].pop("checkpoint_every", None)
+    left_out = {"name": True, "optimization": LAYOUT}
+    fields = recipe.model_dump(mode="json", exclude_none=True, exclude=left_out)
     return fields | {"start_digest": start_digest(recipe)}
 
 

@@ -62,7 +62,9 @@ def test_the_second_time_it_is_loaded_and_the_callback_still_hears_all(monkeypat
     first = train(recipe_for("masked"), callback=heard.append)
     assert heard == first.history
     assert (run_folder(first.recipe) / "run.json").is_file()
-    assert list(run_folder(first.recipe).parent.iterdir()) == [run_folder(first.recipe)]
+    folder = run_folder(first.recipe)
+    there = [folder, folder.with_name(f"{folder.name}-log.csv")]
+    assert sorted(folder.parent.iterdir()) == there
 
     monkeypatch.setattr(run_recipe, "fit", None)  # nothing may be trained
     again = train(recipe_for("masked", checkpoint_every=5), callback=heard.append)
@@ -88,7 +90,12 @@ def test_interrupted_and_called_again_it_goes_on(tmp_path):
     assert not (tmp_path / "run").exists()
     resumed = train(recipe_for("infilling"), folder=tmp_path / "run")
     assert_same_run(resumed, train(recipe_for("infilling"), folder=tmp_path / "straight"))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "straight"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "run",
+        "run-log.csv",
+        "straight",
+        "straight-log.csv",
+    ]
 
 
 def test_a_folder_with_other_content_is_refused_before_the_work(tmp_path, monkeypatch):
