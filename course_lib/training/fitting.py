@@ -15,7 +15,7 @@ from torch import nn
 
 from course_lib.compute import Memory, Row, Shape, training_memory
 from course_lib.compute.shapes import ARCHITECTURES
-from course_lib.objectives.chunked import CHUNK
+from course_lib.objectives.inside import CHUNK
 from course_lib.objectives.loss import unwrap
 from course_lib.runtime import processes
 from course_lib.runtime.errors import CourseError

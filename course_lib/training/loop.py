@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from course_lib.objectives.chunked import giving_loss, summed_loss_in_chunks
+from course_lib.objectives.inside import giving_loss, has_plain_head, loss_inside
 from course_lib.objectives.loss import count_targets, summed_loss, to_device, unwrap
 from course_lib.runtime import choose_device, choose_precision, processes, progress, seed_of
 from course_lib.runtime.errors import CourseError
@@ -134,7 +134,7 @@ class _Trainer:
             compiled = self.settings.compile
             self.model = sharded_copy(self.given, self.device, compiled=compiled)
         self.model.to(self.device)
-        self._spare_memory()
+        self.undo = ExitStack()  # of what `wrap` changes in the model
         self.optimizers = make_optimizers(self.model, self.settings)
         if self.device.type == "cuda":
             self.batch_at = Ahead(self.batch_at, self.settings.steps)
@@ -142,22 +142,29 @@ class _Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
 
     def _spare_memory(self) -> None:
-        """Undone by `close`, so that the model is left as it came."""
-        self.undo = ExitStack()
-        if self.settings.chunked_loss:
-            if self.loss not in (summed_loss, summed_loss_in_chunks):
-                raise CourseError("chunked_loss goes with the loss of the next token alone.")
-            self.undo.enter_context(giving_loss(self.model))
-            self.loss = summed_loss_in_chunks
+        """And put the loss into the model, where that helps; `close` undoes it."""
         if self.settings.activation_checkpointing:
             bare = unwrap(self.model)
             # The older name goes in transformers 6; the oldest release that we take knows no other.
             word = "activation" if hasattr(bare, "activation_checkpointing_enable") else "gradient"
             getattr(bare, f"{word}_checkpointing_enable")({"use_reentrant": False})
             self.undo.callback(getattr(bare, f"{word}_checkpointing_disable"))
+        next_token = self.loss in (summed_loss, loss_inside)
+        if self.settings.chunked_loss and not next_token:
+            raise CourseError("chunked_loss goes with the loss of the next token alone.")
+        # A compiled model does not wait for its logits to be written down and read again.
+        compiled = self.settings.compile and not self.sharded and next_token
+        if self.settings.chunked_loss:
+            self.undo.enter_context(giving_loss(self.model))
+        elif compiled and has_plain_head(self.model):
+            self.undo.enter_context(giving_loss(self.model, None))
+        else:
+            return
+        self.loss = loss_inside
 
     def wrap(self) -> None:
         """Compile and share among processes, after the weights of a checkpoint are in place."""
+        self._spare_memory()
         self.wrapped = self.model
         if not self.sharded:
             if processes.world_size() > 1:
@@ -189,11 +196,12 @@ class _Trainer:
 
         batch = self.batch_at(step)
         targets = max(1, self.count(self.model, batch))
-        total = self._backward(self._parts(batch), targets)
+        total = processes.summed(self._backward(self._parts(batch), targets))
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        norm = float(whole(norm))
+        # Both at once: the only time in a step that the CPU waits for a GPU.
+        total, norm = torch.stack([total, whole(norm)]).tolist()
         self._require_finite(step, total, norm)
         for optimizer in self.optimizers:
             if math.isfinite(norm):  # else fp16 overflowed: no weight moves, and the scale halves
@@ -221,8 +229,8 @@ class _Trainer:
             for n in range(first, first + number)
         ]
 
-    def _backward(self, parts: list[Batch], targets: int) -> float:
-        """Add the gradient of the loss per target; return the summed loss of all processes."""
+    def _backward(self, parts: list[Batch], targets: int) -> Tensor:
+        """Add the gradient of the loss per target; return the summed loss of this process."""
         total = torch.zeros((), device=self.device)
         for part in parts:
             with self._synchronised(part is parts[-1]):
@@ -232,7 +240,7 @@ class _Trainer:
                 share = part_loss * (processes.world_size() / targets)
                 self.scaler.scale(share).backward()
             total += part_loss.detach()
-        return float(processes.summed(total))
+        return total
 
     def _synchronised(self, last: bool) -> AbstractContextManager:
         """Processes need to agree on the gradient once a step, not once a micro-batch.

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from course_lib.models import evaluation_mode
-from course_lib.objectives.chunked import summed_loss_in_chunks
+from course_lib.objectives.inside import loss_inside
 from course_lib.objectives.labels import count_labels, label_loss
 from course_lib.objectives.loss import count_targets, summed_loss, to_device
 from course_lib.runtime import (
@@ -72,7 +72,7 @@ def _found_or_trained(recipe: Recipe, place: Path, callback: Callable | None) ->
     headed = (start.objective if start else recipe.objective_name) in HEADED
     labels = prepared.train.rows.labels if headed else None
     model = model_to_train(recipe, prepared.tokenizer, start, labels)
-    plain = summed_loss_in_chunks if recipe.optimization.chunked_loss else summed_loss
+    plain = loss_inside if recipe.optimization.chunked_loss else summed_loss
     loss, count = (label_loss, count_labels) if headed else (plain, count_targets)
     heard = [callback] if callback else []
     if processes.is_main():

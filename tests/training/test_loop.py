@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from small_runs import assert_same, batches, model_for, small, trained
 from torch import nn
 
-from course_lib.objectives import OBJECTIVES, chunked, count_targets, summed_loss
+from course_lib.objectives import OBJECTIVES, count_targets, summed_loss
 from course_lib.objectives.labels import label_loss
 from course_lib.runtime import CourseError
 from course_lib.training import NonFiniteLossError, fit
@@ -266,8 +266,7 @@ def test_it_also_runs_outside_the_main_thread():
 
 
 @pytest.mark.parametrize("change", ["chunked_loss", "activation_checkpointing"])
-def test_what_spares_memory_changes_nothing_else(change, monkeypatch):
-    monkeypatch.setattr(chunked, "CHUNK", 50)
+def test_what_spares_memory_changes_nothing_else(change):
     plain, spared = (
         trained("causal", log_every=1, checkpoint_every=None, **changes)
         for changes in ({}, {change: True})

@@ -39,7 +39,7 @@ from together import (
 )
 
 from course_lib.objectives import OBJECTIVES
-from course_lib.runtime import processes
+from course_lib.runtime import CourseError, processes
 from course_lib.training import Run, fit
 from course_lib.training.checkpoint import checkpoints
 from course_lib.training.loop import _Trainer
@@ -171,6 +171,25 @@ def test_what_fails_in_one_is_the_error_of_both(tmp_path):
     assert "step-00000002 (Not a directory)" in one["disk"]
     assert "loss is not finite at step 0" in one["loss"]
     assert "seed = 3, here 4" in one["seed"]
+
+
+@pytest.mark.parametrize(
+    ("said", "count", "ours"),
+    [
+        ("[gloo/transport/tcp/pair.cc:537] Connection closed by peer [::1]:3", 2, True),
+        ("NCCL communicator was aborted on rank 1", 8, True),
+        ("shapes cannot be multiplied", 2, False),
+        ("[gloo/transport/tcp/pair.cc:537] Connection closed by peer [::1]:3", 1, False),
+    ],
+)
+def test_a_lost_process_is_one_line_and_other_errors_stay(said, count, ours, monkeypatch):
+    monkeypatch.setattr(processes, "world_size", lambda: count)
+    kinds = (RuntimeError, CourseError)
+    with pytest.raises(kinds) as caught, processes.lost_process(lambda: "Last: step-3."):
+        raise RuntimeError(said)
+    expected = "Another process of this training is gone. Last: step-3." if ours else said
+    assert str(caught.value) == expected
+    assert isinstance(caught.value, CourseError) == ours
 
 
 def test_runs_follow_each_other_and_only_the_main_process_speaks_and_writes(tmp_path):

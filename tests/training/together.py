@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from small_runs import StoppedError, batches, model_for, small, stopping_at
 
-from course_lib.objectives import chunked, summed_loss
+from course_lib.objectives import summed_loss
 from course_lib.runtime import CourseError, processes
 from course_lib.training import Recipe, fit, train
 
@@ -67,7 +67,6 @@ def in_parts(folder: Path) -> None:
 
 def sparing(folder: Path) -> None:
     """All that spares memory at once."""
-    chunked.CHUNK = 20
     changes = {"sharded": True, "chunked_loss": True, "activation_checkpointing": True}
     tell(folder, "spared", losses("causal", None, **changes))
 

@@ -1,6 +1,6 @@
-"""Guards the loss in chunks: that of whole logits, with its gradients, for causal models alone.
+"""Guards the loss inside a model: that of its logits, with its gradients, for causal models alone.
 
-pytest tests/objectives/test_chunked_loss.py
+pytest tests/objectives/test_loss_inside.py
 """
 
 import pytest
@@ -10,17 +10,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from course_lib.models import build
 from course_lib.models.adapters import add_lora
-from course_lib.objectives import chunked, count_targets, summed_loss
-from course_lib.objectives.chunked import giving_loss, summed_loss_in_chunks
+from course_lib.objectives import count_targets, summed_loss
+from course_lib.objectives.inside import giving_loss, loss_inside
 from course_lib.objectives.loss import to_device
 from course_lib.runtime import CourseError
 
 VOCABULARY = 40
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(chunked, "CHUNK", 5)
 
 
 def llama():
@@ -56,13 +51,14 @@ def loss_and_gradients(model, batch, loss):
     return value.detach(), found
 
 
+@pytest.mark.parametrize("chunk", [5, None])
 @pytest.mark.parametrize("targets", ["all", "few", "none"])
 @pytest.mark.parametrize("name", MODELS)
-def test_loss_and_gradients_are_those_of_whole_logits(name, targets):
+def test_loss_and_gradients_are_those_of_logits(name, targets, chunk):
     model, batch = MODELS[name](), batch_of(targets)
     plain, expected = loss_and_gradients(model, batch, summed_loss)
-    with giving_loss(model):
-        found, gradients = loss_and_gradients(model, batch, summed_loss_in_chunks)
+    with giving_loss(model, chunk):
+        found, gradients = loss_and_gradients(model, batch, loss_inside)
     torch.testing.assert_close(found, plain)
     assert (plain == 0) == (targets == "none")
     assert gradients.keys() == expected.keys()
@@ -76,9 +72,9 @@ def test_so_they_are_in_bf16_and_compiled():
         model = MODELS["gpt2"]()
         with torch.autocast("cpu", torch.bfloat16):
             plain, expected = loss_and_gradients(model, batch, summed_loss)
-            with giving_loss(model):
+            with giving_loss(model, 5):
                 called = torch.compile(model, backend="aot_eager") if compiled else model
-                found, _ = loss_and_gradients(called, batch, summed_loss_in_chunks)
+                found, _ = loss_and_gradients(called, batch, loss_inside)
                 gradients = {n: p.grad for n, p in model.named_parameters()}
         torch.testing.assert_close(found, plain, rtol=1e-2, atol=0)
         for parameter, gradient in gradients.items():
@@ -101,8 +97,8 @@ def test_no_tensor_has_all_logits():
                 largest = max(largest, out.numel() // shape[-1])
             return out
 
-    with giving_loss(model), Largest():
-        loss_and_gradients(model, batch, summed_loss_in_chunks)
+    with giving_loss(model, 5), Largest():
+        loss_and_gradients(model, batch, loss_inside)
     assert 0 < largest <= 16, "more than the vocabulary layer, which is 16 wide"
 
 
