@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from torch import nn
 from course_lib.models import evaluation_mode
 from course_lib.objectives.inside import loss_inside
 from course_lib.objectives.labels import count_labels, label_loss
-from course_lib.objectives.loss import count_targets, summed_loss, to_device
+from course_lib.objectives.loss import count_targets, summed_loss, to_device, unwrap
 from course_lib.runtime import (
     cache_path,
     choose_device,
@@ -23,13 +23,15 @@ from course_lib.runtime import (
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.folders import one_at_a_time, require_writable
 from course_lib.training.checkpoint import differences, newest
-from course_lib.training.data import Prepared, prepare, tokenizer_of
+from course_lib.training.data import Batch, Prepared, prepare, tokenizer_of
 from course_lib.training.loop import fit
 from course_lib.training.recipe import HEADED, Recipe
 from course_lib.training.run import ABOUT, Run, code_digest, refuse_foreign
 from course_lib.training.side_log import SideLog
 from course_lib.training.start import load_start, model_to_train, start_digest
 from course_lib.training.tables import LAYOUT
+
+LOGITS = 2**30  # at a time in an evaluation: 4 GB in fp32
 
 
 def train(
@@ -118,10 +120,18 @@ def validation_loss(
     """Mean loss per target on the held-out batches, in nats, in fp32."""
     total, targets = 0.0, 0
     with evaluation_mode(model) as device:
-        for batch in prepared.validation:
+        for batch in _in_parts(prepared.validation, unwrap(model).config.vocab_size):
             here = to_device(model, batch, device)
             total, targets = total + float(loss(model, here)), targets + count(model, batch)
     return total / targets
+
+
+def _in_parts(batches: list[Batch], vocabulary: int) -> Iterator[Batch]:
+    """The batches, cut where the logits of one would fill the memory of a GPU."""
+    for batch in batches:
+        rows = max(1, LOGITS // (batch["input_ids"].shape[1] * vocabulary))
+        for first in range(0, len(batch["labels"]), rows):
+            yield {key: value[first : first + rows] for key, value in batch.items()}
 
 
 def _found(place: Path, recipe: Recipe) -> Run | None:
