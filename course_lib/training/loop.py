@@ -201,7 +201,7 @@ class _Trainer:
             self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         # Both at once: the only time in a step that the CPU waits for a GPU.
-        total, norm = torch.stack([total, whole(norm)]).tolist()
+        total, norm = torch.stack([total, whole(norm)]).cpu().tolist()
         self._require_finite(step, total, norm)
         for optimizer in self.optimizers:
             if math.isfinite(norm):  # else fp16 overflowed: no weight moves, and the scale halves

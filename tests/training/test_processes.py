@@ -205,6 +205,9 @@ def test_runs_follow_each_other_and_only_the_main_process_speaks_and_writes(tmp_
     assert info["processes"] == 2
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"0", "other-0"}
     assert Run.load(tmp_path / "0").history == first
+    sharded = Run.load(tmp_path / "other-0")
+    assert sharded.history == other
+    assert sharded.recipe.optimization.sharded
 
 
 # As a reader starts them.

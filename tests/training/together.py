@@ -144,7 +144,8 @@ def recipes(folder: Path, recipe: Recipe) -> None:
     place = folder / str(processes.rank())
     first = train(recipe, folder=place, callback=heard.append)
     again = train(recipe, folder=place, callback=heard.append)
-    other = train(recipe.replace(seed=5), folder=folder / f"other-{processes.rank()}")
+    sharded = recipe.replace(seed=5, sharded=True)
+    other = train(sharded, folder=folder / f"other-{processes.rank()}")
     same = all(
         torch.equal(weight, again.model.state_dict()[name])
         for name, weight in first.model.state_dict().items()
