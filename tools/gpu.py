@@ -22,17 +22,27 @@ import sys
 import tempfile
 import time
 import traceback
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 import transformers
-from gpu_models import GPU, TINY, Batch, Sizes, batches, gpt2, rows_at, smollm2
+from gpu_clock import EVERY, Clock, fresh_memory, most_memory
+from gpu_models import (
+    GPU,
+    TINY,
+    Batch,
+    Sizes,
+    batches,
+    gpt2,
+    rows_at,
+    rows_that_fit,
+    shape,
+    smollm2,
+)
 from plain_gpt import PlainGPT, plain_loss
 from torch import nn
-from transformers import GPT2Config
 
-from course_lib.compute import Shape, row_of, step_flops
+from course_lib.compute import step_flops
 from course_lib.compute.hardware import accelerator_named
 from course_lib.models.adapters import add_lora
 from course_lib.runtime import (
@@ -42,48 +52,10 @@ from course_lib.runtime import (
     describe_machine,
 )
 from course_lib.training import Optimization, fit
-from course_lib.training.fitting import device_memory, memory_needed, shape_of
+from course_lib.training.fitting import device_memory
 from course_lib.training.optimizer import make_optimizers
 
 BUDGET = 510.0  # seconds, after which no further part is begun
-EVERY = 10  # steps between two looks at the clock
-
-
-def finish() -> None:
-    if choose_device().type == "cuda":
-        torch.cuda.synchronize()
-
-
-def fresh_memory() -> None:
-    if choose_device().type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
-def most_memory() -> float | None:
-    """Gigabytes that tensors have had at most since `fresh_memory`."""
-    if choose_device().type == "cuda":
-        return round(torch.cuda.max_memory_allocated() / 1e9, 2)
-    return None
-
-
-class Clock:
-    """Seconds of a step, over each ten; what comes before the third look is not counted.
-
-    Compiling and the first allocations are in it.
-    """
-
-    def __init__(self) -> None:
-        self.looks: list[float] = []
-
-    def __call__(self, entry: object = None) -> None:
-        finish()
-        self.looks.append(time.perf_counter())
-
-    @property
-    def steps(self) -> list[float]:
-        pairs = zip(self.looks[1:], self.looks[2:], strict=False)
-        return [(after - before) / EVERY for before, after in pairs]
 
 
 # Precision and resume.
@@ -200,10 +172,6 @@ def timing(sizes: Sizes, clock: Clock) -> dict:
     return found
 
 
-def shape(sizes: Sizes) -> Shape:
-    return shape_of(GPT2Config(**sizes.gpt2))
-
-
 def accelerator() -> object:
     device = choose_device()
     if device.type != "cuda":
@@ -211,18 +179,9 @@ def accelerator() -> object:
     return accelerator_named(torch.cuda.get_device_name(device), device_memory(device))
 
 
-def fitting(sizes: Sizes) -> Sizes:
-    """Half as many rows until a third of the device's memory holds the least that they need."""
-    row, settings = row_of("causal", sizes.gpt2["n_positions"]), Optimization()
-    has, rows = device_memory(choose_device()), sizes.rows
-    while rows > 1 and 3 * memory_needed(shape(sizes), row, rows, settings, mixed=True).total > has:
-        rows //= 2
-    return replace(sizes, rows=rows)
-
-
 def throughput(sizes: Sizes) -> dict:
     """nanoGPT's loop, ours, nanoGPT's again, and ours with what spares memory."""
-    sizes = fitting(sizes)
+    sizes = rows_that_fit(sizes)
     usual = {"steps": sizes.steps, "batch": sizes.rows, "warmup": 5, "log_every": EVERY}
     settings = Optimization(**usual, learning_rate=6e-4)
     compiled = settings.replace(compile=True)

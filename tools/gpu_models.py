@@ -1,13 +1,16 @@
-"""What `make gpu` trains: sizes, models, rows that can be learnt."""
+"""What `make gpu` trains: sizes, models, rows that can be learnt and that fit."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import LongTensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from course_lib.runtime import CourseError
+from course_lib.compute import Shape, row_of
+from course_lib.runtime import CourseError, choose_device
+from course_lib.training import Optimization
+from course_lib.training.fitting import device_memory, memory_needed, shape_of
 
 Batch = dict[str, torch.Tensor]
 
@@ -111,3 +114,16 @@ def batches(at: Callable[[int], LongTensor]) -> Callable[[int], Batch]:
         return {"input_ids": rows, "labels": rows.clone()}
 
     return batch_at
+
+
+def shape(sizes: Sizes) -> Shape:
+    return shape_of(GPT2Config(**sizes.gpt2))
+
+
+def rows_that_fit(sizes: Sizes) -> Sizes:
+    """Half as many rows until a third of the device's memory holds the least that they need."""
+    row, settings = row_of("causal", sizes.gpt2["n_positions"]), Optimization()
+    has, rows = device_memory(choose_device()), sizes.rows
+    while rows > 1 and 3 * memory_needed(shape(sizes), row, rows, settings, mixed=True).total > has:
+        rows //= 2
+    return replace(sizes, rows=rows)
