@@ -12,6 +12,7 @@ from course_lib.compute import (
 )
 from course_lib.compute.hardware import TYPICAL_UTILISATION
 from course_lib.models import FAMILIES, published_sizes
+from course_lib.runtime.checks import Count, NotNegative, checked
 from course_lib.runtime.errors import CourseError
 from course_lib.training.fitting import GB, memory_needed, shape_of
 from course_lib.training.recipe import Recipe
@@ -33,8 +34,12 @@ def fresh_shape(recipe: Recipe) -> Shape:
     return replace(shape, family=family, vocab_size=recipe.data.vocab_size)
 
 
+@checked
 def plan(
-    recipe: Recipe, accelerator: Accelerator, devices: int = 1, hour_price: float | None = None
+    recipe: Recipe,
+    accelerator: Accelerator,
+    devices: Count = 1,
+    hour_price: NotNegative | None = None,
 ) -> str:
     """A few lines on what a recipe takes on so many accelerators, one process on each.
 
@@ -43,6 +48,7 @@ def plan(
     one device, in any currency.
 
     Raises:
+        BadArgumentError: fewer than one device, or a negative price.
         CourseError: the recipe starts from a trained model, or its batch does not divide.
     """
     shape, settings, length = fresh_shape(recipe), recipe.optimization, recipe.data.length

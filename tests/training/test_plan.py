@@ -69,6 +69,8 @@ def test_the_command_prints_a_plan_and_trains_nothing(tmp_path, monkeypatch, cap
     assert list(tmp_path.iterdir()) == []
     assert main(["train", recipe, "--dry-run", "--on", "H999"]) == 1
     assert "choose one of" in capsys.readouterr().err
+    assert main(["train", recipe, "--dry-run", "--devices", "0"]) == 1
+    assert "devices=0" in capsys.readouterr().err
     tuned = str(data_path("recipes", "tuned-gpt2.toml"))
     assert main(["train", tuned, "--dry-run"]) == 1
     assert "starts from a trained model" in capsys.readouterr().err
