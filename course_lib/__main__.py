@@ -9,9 +9,13 @@ import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course_lib.evaluation.contamination import command as contamination
 from course_lib.runtime.errors import CourseError
+
+if TYPE_CHECKING:
+    from course_lib.training import Recipe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
         help="change a field of the recipe, for example --set seed=3 (repeatable)",
     )
     train.add_argument("--folder", type=Path, help="where to save the run (default: the cache)")
+    train.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what it will take and train nothing",
+    )
+    train.add_argument("--on", default="H100 SXM", help="for --dry-run: data/accelerators.csv")
+    train.add_argument("--devices", type=int, default=1, help="for --dry-run: how many of them")
+    train.add_argument("--hour-price", type=float, help="for --dry-run: of one device")
 
     runs = commands.add_parser("runs", help="make recorded runs and base models that are stale")
     runs.add_argument("studies", nargs="*", help="which studies (default: all, then bases)")
@@ -86,11 +98,23 @@ def _train(options: argparse.Namespace) -> int:
 
     recipe = Recipe.load(options.recipe)
     recipe = recipe.replace(**dict(_assignment(text) for text in options.set))
+    if options.dry_run:
+        print(_plan(recipe, options))
+        return 0
     run = train(recipe, folder=options.folder, callback=_print_entry)
     if is_main():
         print(f"validation loss {run.validation_loss:.4f} nats per target")
         print(f"saved in {options.folder or run_folder(recipe)}")
     return 0
+
+
+def _plan(recipe: "Recipe", options: argparse.Namespace) -> str:
+    from course_lib.compute import accelerators
+    from course_lib.training.plan import plan
+
+    if options.on not in accelerators():
+        raise CourseError(f"--on {options.on}: choose one of {', '.join(accelerators())}.")
+    return plan(recipe, accelerators()[options.on], options.devices, options.hour_price)
 
 
 def _assignment(text: str) -> tuple[str, object]:

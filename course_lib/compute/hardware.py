@@ -6,6 +6,7 @@ own and enter no calculation, because training does not have such matrices.
 """
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -90,6 +91,30 @@ def accelerators() -> MappingProxyType[str, Accelerator]:
     """All accelerators on record, by name."""
     with data_path("accelerators.csv").open(encoding="utf-8", newline="") as file:
         return MappingProxyType({row["name"]: _parse(row) for row in csv.DictReader(file)})
+
+
+@checked
+def accelerator_named(name: Text, memory: Positive) -> Accelerator | None:
+    """The accelerator that its driver calls by this name, such as "NVIDIA H100 80GB HBM3".
+
+    None for one that is not on record, or whose memory, in bytes, is another size's.
+
+    Raises:
+        BadArgumentError: an empty name, or a memory that is not above 0.
+    """
+    words = set(re.split(r"[\s_-]+", name))
+    bus = "PCIe" in words
+    found = [
+        kind
+        for kind in accelerators().values()
+        if words.issuperset(w for w in kind.name.split() if not _VARIANT.fullmatch(w))
+        and ("PCIe" in kind.name) == bus
+        and abs(kind.memory / memory - 1) < 0.1
+    ]
+    return found[0] if found else None
+
+
+_VARIANT = re.compile(r"SXM\d?|PCIe|\d+GB")
 
 
 def _parse(row: dict[str, str]) -> Accelerator:

@@ -1,5 +1,6 @@
 """What a training step keeps in memory: weights, gradients, optimizer state and activations."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,6 +40,9 @@ def training_memory(
     *,
     precision: Literal["mixed", "fp32"] = "mixed",
     fused_attention: bool = True,
+    recomputed: bool = False,
+    scored_at_once: Count | None = None,
+    shards: Count = 1,
 ) -> Memory:
     """Bytes that one training step with AdamW keeps on one device.
 
@@ -53,19 +57,34 @@ def training_memory(
         batch: rows on this device at a time.
         precision: "mixed" (16-bit multiplications) or "fp32".
         fused_attention: whether the scores of all pairs of positions are never stored.
+        recomputed: whether of each block only its input is kept, and one block at a time is
+            computed again in the backward pass (activation checkpointing; Chen et al. 2016).
+        scored_at_once: positions whose scores over the vocabulary are in memory together, None for
+            all of the batch.
+        shards: devices among which weights, gradients and optimizer state are cut (ZeRO, stage 3).
 
     Raises:
         BadArgumentError: an unknown precision, a batch below 1, or a row that the family does not
             read (`forward_parts`).
     """
     require_row_of(shape, row)
-    weights, gradients, optimizer = (shape.parameters * count for count in PER_PARAMETER[precision])
-    kept = _activations(shape, row, NUMBER[precision], fused_attention)
-    return Memory(weights, gradients, optimizer, batch * kept)
+    weights, gradients, optimizer = (
+        shape.parameters * count / shards for count in PER_PARAMETER[precision]
+    )
+    number, positions = NUMBER[precision], row.inputs + row.outputs
+    block = _block(shape, row, number, fused_attention)
+    blocks = shape.layers * block
+    if recomputed:
+        blocks = shape.layers * positions * number * shape.width + block
+    # Embedding dropout; the last norm and the vocabulary layer's input; scores, always in fp32.
+    kept = blocks + positions * (shape.width + 2 * number * shape.width)
+    scored = min(batch * row.scored, scored_at_once or math.inf)
+    activations = batch * kept + scored * 4 * shape.vocab_size
+    return Memory(weights, gradients, optimizer, activations)
 
 
-def _activations(shape: Shape, row: Row, number: int, fused: bool) -> float:
-    """Bytes of one row: numbers of `number` bytes, and dropout masks of one."""
+def _block(shape: Shape, row: Row, number: int, fused: bool) -> float:
+    """Bytes of one block and row: numbers of `number` bytes, and dropout masks of one."""
     width, attention = shape.width, shape.attention_width
     both = shape.architecture.stacks == "both"
     own = number * (2 * width + 4 * attention) + width  # norm, Q K V, the mix, input; a mask
@@ -78,6 +97,4 @@ def _activations(shape: Shape, row: Row, number: int, fused: bool) -> float:
         pairs += row.inputs * row.outputs
     if not fused:
         stored += pairs * shape.heads * (2 * number + 1)
-    # Embedding dropout; the last norm and the vocabulary layer's input; scores, always in fp32.
-    ends = positions * (width + 2 * number * width) + row.scored * 4 * shape.vocab_size
-    return shape.layers * stored + ends
+    return stored

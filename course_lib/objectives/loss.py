@@ -93,7 +93,7 @@ def kind_of(model: nn.Module) -> Kind:
     Raises:
         CourseError: the model is none of them, a classifier for example.
     """
-    bare = _unwrap(model)
+    bare = unwrap(model)
     name = type(bare).__name__
     if name.endswith("ForMaskedLM"):
         return "masked"
@@ -130,11 +130,11 @@ def _logits_and_targets(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]
     places = batch[_PLACES] if _PLACES in batch else _places(model, targets)
     if kind == "causal":
         # Moving the labels and not slicing the logits saves a copy of the largest tensor there is.
-        targets = _moved(targets)
+        targets = next_labels(targets)
     if places is not None and places.dim():
         return _logits_and_targets_at(model, inputs, targets, places)
     if kind == "seq2seq" and "decoder_input_ids" not in inputs:
-        inputs["decoder_input_ids"] = _unwrap(model).prepare_decoder_input_ids_from_labels(targets)
+        inputs["decoder_input_ids"] = unwrap(model).prepare_decoder_input_ids_from_labels(targets)
     logits = model(**inputs, use_cache=False).logits
     return logits.flatten(0, 1).float(), targets.flatten()
 
@@ -155,9 +155,15 @@ def _logits_and_targets_at(
     return logits.float(), targets.flatten()[places]
 
 
-def _moved(labels: Tensor) -> Tensor:
+def next_labels(labels: Tensor) -> Tensor:
     """Labels beside the position that predicts them, the one before their own."""
     return F.pad(labels[:, 1:], (0, 1), value=NO_TARGET)
+
+
+def asked_places(batch: Batch) -> Tensor | None:
+    """Where a batch from `to_device` has its targets, if they are few; None if everywhere."""
+    places = batch.get(_PLACES)
+    return places if places is not None and places.dim() else None
 
 
 def _places(model: nn.Module, labels: Tensor) -> Tensor | None:
@@ -165,11 +171,11 @@ def _places(model: nn.Module, labels: Tensor) -> Tensor | None:
 
     None for a model whose loss does not ask for them.
     """
-    name = type(_unwrap(model)).__name__
+    name = type(unwrap(model)).__name__
     if name.endswith("ForMaskedLM"):
         return (labels != NO_TARGET).flatten().nonzero().squeeze(1)
     if labels.dim() == 2 and name.endswith(("ForCausalLM", "LMHeadModel")):
-        places = (_moved(labels) != NO_TARGET).flatten().nonzero().squeeze(1)
+        places = (next_labels(labels) != NO_TARGET).flatten().nonzero().squeeze(1)
         return places if len(places) < labels.numel() / 2 else _EVERYWHERE
     return None
 
@@ -188,8 +194,9 @@ def _head_sees_only(model: nn.Module, places: Tensor) -> Iterator[None]:
 
     A compiled model is left as it is: its graph would be made again for each number of places.
     """
-    bare = _unwrap(model)
-    head = getattr(bare, _HEADS.get(type(bare).__name__, "lm_head"), None)
+    bare = unwrap(model)
+    name = type(bare).__name__.removeprefix("FSDP")  # which sharding puts in front
+    head = getattr(bare, _HEADS.get(name, "lm_head"), None)
     compiled = any(hasattr(m, "_orig_mod") or m._compiled_call_impl for m in (model, bare))
     if head is None or compiled:
         yield
@@ -201,7 +208,7 @@ def _head_sees_only(model: nn.Module, places: Tensor) -> Iterator[None]:
         hook.remove()
 
 
-def _unwrap(model: nn.Module) -> nn.Module:
+def unwrap(model: nn.Module) -> nn.Module:
     """The `transformers` model inside an adapter, `torch.compile` or data parallelism."""
     while True:
         if hasattr(model, "get_base_model"):

@@ -4,7 +4,9 @@
 """
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -72,6 +74,26 @@ def from_main(make: Callable[[], T]) -> T:
     if isinstance(box[0], CourseError):
         raise box[0]
     return box[0]
+
+
+@contextmanager
+def lost_process(left: Callable[[], str]) -> Iterator[None]:
+    """Within, that another process has died is one line; what killed it `torchrun` says.
+
+    `left` says what there is to go on from.
+
+    Raises:
+        CourseError: the connection to another process broke.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if world_size() == 1 or not _LOST.search(f"{type(error).__name__}: {error}"):
+            raise
+        raise CourseError(f"Another process of this training is gone. {left()}") from error
+
+
+_LOST = re.compile("gloo|NCCL|DistBackendError|by peer")
 
 
 def leave_processes() -> None:

@@ -1,10 +1,9 @@
 """The training loop: `fit` reads top to bottom as what happens to a model."""
 
 import math
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from course_lib.objectives.loss import count_targets, summed_loss, to_device
+from course_lib.objectives.inside import giving_loss, has_plain_head, loss_inside
+from course_lib.objectives.loss import count_targets, summed_loss, to_device, unwrap
 from course_lib.runtime import choose_device, choose_precision, processes, progress, seed_of
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.signals import stop_requests
 from course_lib.training.ahead import Ahead
-from course_lib.training.checkpoint import checkpoints, load_newest, save_checkpoint, share_tensors
+from course_lib.training.checkpoint import load_best, newest
+from course_lib.training.fitting import told_what_to_lower
+from course_lib.training.log import History, Log
 from course_lib.training.optimizer import learning_rate_at, make_optimizers
 from course_lib.training.recipe import Optimization
+from course_lib.training.sharding import copy_whole, sharded_copy, whole
 
 Batch = dict[str, Tensor]
-History = list[dict[str, float]]
-
-SAVE_SECONDS = 300  # between checkpoints, where the recipe does not count steps
 
 
 class NonFiniteLossError(CourseError):
@@ -46,7 +46,8 @@ def fit(
     """Train `model` in place for `settings.steps` steps and return the history.
 
     Args:
-        model: any `transformers` model; it ends on the training device, in training mode.
+        model: any `transformers` model; it ends on the training device, in training mode. Sharded,
+            a copy is trained, and the model stays where it is and gets the weights at the end.
         batch_at: the whole batch of a step, on the CPU; called with 0, 1, ..., steps - 1.
         settings: what to do with it.
         folder: where checkpoints go and a resume looks; None for a run that is not resumed.
@@ -66,23 +67,35 @@ def fit(
     Raises:
         NonFiniteLossError: a loss or a gradient that is not finite, before the update that it would
             spoil; names the step, the learning rate and the last good checkpoint.
-        CourseError: the folder holds checkpoints of another run.
+        OutOfMemoryError: with what to lower (`course_lib.training.fitting`).
+        CourseError: the folder holds checkpoints of another run; another process is gone.
         KeyboardInterrupt: after Ctrl-C or SIGTERM in any of several processes, once the step is
             finished and saved (`course_lib.runtime.signals.Stopped`).
     """
     trainer = _Trainer(model, batch_at, settings, loss, count, folder)
-    log = _Log(trainer, callback or (lambda entry: None), identity)
+    if settings.keep_best and not (folder and evaluate):
+        raise CourseError("keep_best needs a folder, and evaluate to say which is best.")
+    log = Log(trainer, callback or (lambda entry: None), identity)
     first = log.resume()
     trainer.wrap()
-    with stop_requests() as request, closing(trainer):
+    with (
+        stop_requests() as request,
+        closing(trainer),
+        processes.lost_process(log.where),
+        told_what_to_lower(trainer),
+    ):
+        ended = log.is_stalled()
         for step in progress(range(first, settings.steps), initial=first, total=settings.steps):
+            if ended:
+                break
             log.add(*trainer.step(step))
             done = step + 1
             final = done == settings.steps
             evaluated = evaluate and (final or _every(done, settings.evaluate_every))
             if final or evaluated or _every(done, settings.log_every):
                 log.enter(done, evaluate if evaluated else None)
-            stop, late = processes.any_of(request.pending, log.save_is_late())
+            stalled = bool(evaluated) and log.is_stalled()
+            stop, late, ended = processes.any_of(request.pending, log.save_is_late(), stalled)
             due = (
                 late
                 if settings.checkpoint_every is None
@@ -93,6 +106,9 @@ def fit(
             if stop:
                 saved = f"saved as {log.saved}; run it again to go on" if folder else "not saved"
                 raise request.interrupt(f"Stopped after step {done} of {settings.steps}, {saved}.")
+        if settings.keep_best:
+            load_best(folder, trainer.model)
+    trainer.give_back()
     return log.history
 
 
@@ -106,30 +122,66 @@ class _Trainer:
     loss: Callable[[nn.Module, Batch], Tensor]
     count: Callable[[nn.Module, Batch], int]
     folder: Path | None
+    rows: tuple[int, int] | None = None  # and their length, of what goes through at a time
 
     def __post_init__(self) -> None:
         self.device = choose_device()
         processes.join_processes(self.device)
         self.precision = choose_precision(self.device, self.settings.precision)
-        self.model.to(self.device)
+        self.given, self.sharded = self.model, self.settings.sharded and processes.world_size() > 1
         self.model.zero_grad()  # what a backward pass before this one has left is not ours
+        if self.sharded:
+            compiled = self.settings.compile
+            self.model = sharded_copy(self.given, self.device, compiled=compiled)
+        self.model.to(self.device)
+        self.undo = ExitStack()  # of what `wrap` changes in the model
         self.optimizers = make_optimizers(self.model, self.settings)
         if self.device.type == "cuda":
             self.batch_at = Ahead(self.batch_at, self.settings.steps)
         # One scaler for all optimizers: unscaled once, and its scale is updated once, a step.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
 
+    def _spare_memory(self) -> None:
+        """And put the loss into the model, where that helps; `close` undoes it."""
+        if self.settings.activation_checkpointing:
+            bare = unwrap(self.model)
+            # The older name goes in transformers 6; the oldest release that we take knows no other.
+            word = "activation" if hasattr(bare, "activation_checkpointing_enable") else "gradient"
+            getattr(bare, f"{word}_checkpointing_enable")({"use_reentrant": False})
+            self.undo.callback(getattr(bare, f"{word}_checkpointing_disable"))
+        next_token = self.loss in (summed_loss, loss_inside)
+        if self.settings.chunked_loss and not next_token:
+            raise CourseError("chunked_loss goes with the loss of the next token alone.")
+        # A compiled model does not wait for its logits to be written down and read again.
+        compiled = self.settings.compile and not self.sharded and next_token
+        if self.settings.chunked_loss:
+            self.undo.enter_context(giving_loss(self.model))
+        elif compiled and has_plain_head(self.model):
+            self.undo.enter_context(giving_loss(self.model, None))
+        else:
+            return
+        self.loss = loss_inside
+
     def wrap(self) -> None:
         """Compile and share among processes, after the weights of a checkpoint are in place."""
+        self._spare_memory()
         self.wrapped = self.model
-        if processes.world_size() > 1:
-            self.wrapped = DistributedDataParallel(self.wrapped)
-        if self.settings.compile:  # outermost, where the loss looks whether it is compiled
-            self.wrapped = torch.compile(self.wrapped)
+        if not self.sharded:
+            if processes.world_size() > 1:
+                self.wrapped = DistributedDataParallel(self.wrapped)
+            if self.settings.compile:  # outermost, where the loss looks whether it is compiled
+                self.wrapped = torch.compile(self.wrapped)
         self.wrapped.train()
 
+    def give_back(self) -> None:
+        """Leave what was trained in the model that was given."""
+        if self.sharded:
+            copy_whole(self.model, self.given)
+            self.given.train()
+
     def close(self) -> None:
-        """Let the thread go that makes batches ahead."""
+        """Let the thread go that makes batches ahead, and the model be what it was."""
+        self.undo.close()
         if isinstance(self.batch_at, Ahead):
             self.batch_at.close()
 
@@ -144,10 +196,12 @@ class _Trainer:
 
         batch = self.batch_at(step)
         targets = max(1, self.count(self.model, batch))
-        total = self._backward(self._parts(batch), targets)
+        total = processes.summed(self._backward(self._parts(batch), targets))
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip))
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        # Both at once: the only time in a step that the CPU waits for a GPU.
+        total, norm = torch.stack([total, whole(norm)]).cpu().tolist()
         self._require_finite(step, total, norm)
         for optimizer in self.optimizers:
             if math.isfinite(norm):  # else fp16 overflowed: no weight moves, and the scale halves
@@ -165,7 +219,7 @@ class _Trainer:
                 f"A batch of {rows} rows does not divide into {processes.world_size()} processes "
                 f"with {number} micro-batches each: change batch or micro_batches."
             )
-        first = processes.rank() * number
+        first, self.rows = processes.rank() * number, (size, batch["input_ids"].shape[1])
         return [
             to_device(
                 self.model,
@@ -175,8 +229,8 @@ class _Trainer:
             for n in range(first, first + number)
         ]
 
-    def _backward(self, parts: list[Batch], targets: int) -> float:
-        """Add the gradient of the loss per target; return the summed loss of all processes."""
+    def _backward(self, parts: list[Batch], targets: int) -> Tensor:
+        """Add the gradient of the loss per target; return the summed loss of this process."""
         total = torch.zeros((), device=self.device)
         for part in parts:
             with self._synchronised(part is parts[-1]):
@@ -186,11 +240,15 @@ class _Trainer:
                 share = part_loss * (processes.world_size() / targets)
                 self.scaler.scale(share).backward()
             total += part_loss.detach()
-        return float(processes.summed(total))
+        return total
 
     def _synchronised(self, last: bool) -> AbstractContextManager:
-        """Processes need to agree on the gradient once a step, not once a micro-batch."""
-        return nullcontext() if last or processes.world_size() == 1 else self.wrapped.no_sync()
+        """Processes need to agree on the gradient once a step, not once a micro-batch.
+
+        Sharded, they do each time: to keep whole gradients in between is what is to be spared.
+        """
+        alone = last or self.sharded or processes.world_size() == 1
+        return nullcontext() if alone else self.wrapped.no_sync()
 
     def _autocast(self) -> AbstractContextManager:
         if self.precision == "no":
@@ -204,85 +262,11 @@ class _Trainer:
         # That a gradient overflows is what fp16 has a scale for, until there is none left to lower.
         if math.isfinite(loss) and self.scaler.is_enabled() and self.scaler.get_scale() > 1:
             return
-        newest = next(reversed(checkpoints(self.folder)), None) if self.folder else None
         raise NonFiniteLossError(
             f"The {'gradient' if math.isfinite(loss) else 'loss'} is not finite at step {step}, "
             f"learning rate {learning_rate_at(step, self.settings):.2e}. Last good checkpoint: "
-            f"{newest or 'none'}. Lower learning_rate, lengthen warmup, or lower clip."
+            f"{newest(self.folder) or 'none'}. Lower learning_rate, lengthen warmup, or lower clip."
         )
-
-
-@dataclass
-class _Log:
-    """The history and the losses since its last entry; checkpoints keep both.
-
-    So a resumed run has the history of an unbroken one.
-    """
-
-    trainer: _Trainer
-    callback: Callable[[dict[str, float]], None]
-    identity: dict[str, Any] | None
-    saved: Path | None = None
-    clock: float = field(default_factory=time.monotonic)
-
-    def resume(self) -> int:
-        """Go back to the newest checkpoint, if there is one; return the number of steps done."""
-        trainer, parts = self.trainer, (self.trainer.model, self.trainer.optimizers)
-        self.identity = self.identity or trainer.settings.model_dump(
-            mode="json", exclude={"checkpoint_every"}
-        )
-        state: dict[str, Any] = {"step": 0, "history": [], "pending": []}
-        if folder := trainer.folder:
-            state |= processes.from_main(lambda: load_newest(folder, *parts, self.identity) or {})
-        if state["step"]:
-            share_tensors(*parts)
-        if trainer.scaler.is_enabled() and "scaler" in state:
-            trainer.scaler.load_state_dict(state["scaler"])
-        self.history, self.pending = state["history"], state["pending"]
-        for entry in self.history:
-            self._tell(entry)
-        return state["step"]
-
-    def add(self, loss: float, targets: int, norm: float) -> None:
-        self.pending.append((loss, targets))
-        self.norm = norm
-
-    def enter(self, done: int, evaluate: Callable[[nn.Module], float] | None) -> None:
-        """Add an entry to the history, with a validation loss if `evaluate` is given."""
-        losses, targets = zip(*self.pending, strict=True)
-        self.pending = []
-        before = self.history[-1]["targets"] if self.history else 0
-        entry = {
-            "step": done,
-            "loss": sum(losses) / sum(targets),
-            "learning_rate": learning_rate_at(done - 1, self.trainer.settings),
-            "gradient_norm": self.norm,
-            "targets": before + sum(targets),
-        }
-        if evaluate:
-            entry["validation_loss"] = evaluate(self.trainer.model)
-            self.trainer.wrapped.train()
-        self.history.append(entry)
-        self._tell(entry)
-
-    def save_is_late(self) -> bool:
-        """Whether the main process has not saved for five minutes."""
-        return processes.is_main() and time.monotonic() - self.clock >= SAVE_SECONDS
-
-    def save(self, done: int) -> None:
-        trainer = self.trainer
-        state = {"history": self.history, "pending": self.pending, "settings": self.identity}
-        if trainer.scaler.is_enabled():
-            state["scaler"] = trainer.scaler.state_dict()
-        parts = (trainer.model, trainer.optimizers)
-        self.saved = processes.from_main(
-            lambda: save_checkpoint(trainer.folder, done, *parts, state)
-        )
-        self.clock = time.monotonic()
-
-    def _tell(self, entry: dict[str, float]) -> None:
-        if processes.is_main():
-            self.callback(entry)
 
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -24,7 +24,7 @@ from course_lib.runtime.checks import (
     Text,
 )
 from course_lib.runtime.errors import CourseError
-from course_lib.training.tables import Adapter, Optimization, RecipeError, Table
+from course_lib.training.tables import LAYOUT, Adapter, Optimization, RecipeError, Table
 
 Objectives = Literal[
     "auto",
@@ -285,12 +285,12 @@ class Recipe(Table):
     def digest(self) -> str:
         """Twelve hexadecimal digits that name what this recipe computes.
 
-        The name and how often to checkpoint do not count; how often to log and evaluate does,
-        since the history is part of the result. A field at its default does not count, so that
-        recipes keep their digest when a field is added.
+        The name, how often to checkpoint and where the parts lie do not count; how often to log
+        and evaluate does, since the history is part of the result. A field at its default does not
+        count, so that recipes keep their digest when a field is added.
         """
-        fields = self.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
-        fields.get("optimization", {}).pop("checkpoint_every", None)
+        left_out = {"name": True, "optimization": LAYOUT}
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
         fields = {name: value for name, value in fields.items() if value != {}}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -309,4 +309,8 @@ def _unknown(field: str) -> str:
     close = difflib.get_close_matches(field.rpartition(".")[2], fields, n=1)
     if close:
         return f"Unknown recipe field {field}: did you mean {fields[close[0]]}.{close[0]}?"
-    return f"Unknown recipe field {field}: the fields are {', '.join(fields)}."
+    tables = ", ".join(f"[{name}]" for name in TABLES)
+    return (
+        f"Unknown recipe field {field}: the fields are those of {tables}; data/recipes/ has "
+        "examples, and help(course_lib.training.Recipe) leads to all of them."
+    )

@@ -39,6 +39,9 @@ WITHOUT_EFFECT = frozenset(
         "runtime.progress_bar",
         "runtime.signals",
         "training.checkpoint",
+        "training.fitting",
+        "training.plan",
+        "training.side_log",
     )
 )
 TABLES_OF = {"course_lib.corpora.world.lexicon": "world"}
@@ -62,7 +65,9 @@ class Run:
 
     @property
     def validation_loss(self) -> float:
-        """Loss on held-out text at the end, in nats per target."""
+        """Loss of these weights on held-out text, in nats per target."""
+        if self.recipe.optimization.keep_best:
+            return min(e["validation_loss"] for e in self.history if "validation_loss" in e)
         return self.history[-1]["validation_loss"]
 
     def save(self, folder: str | Path) -> Path:

@@ -3,15 +3,16 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
 from torch import nn
 
 from course_lib.models import evaluation_mode
+from course_lib.objectives.inside import loss_inside
 from course_lib.objectives.labels import count_labels, label_loss
-from course_lib.objectives.loss import count_targets, summed_loss, to_device
+from course_lib.objectives.loss import count_targets, summed_loss, to_device, unwrap
 from course_lib.runtime import (
     cache_path,
     choose_device,
@@ -21,12 +22,16 @@ from course_lib.runtime import (
 )
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.folders import one_at_a_time, require_writable
-from course_lib.training.checkpoint import differences
-from course_lib.training.data import Prepared, prepare, tokenizer_of
+from course_lib.training.checkpoint import differences, newest
+from course_lib.training.data import Batch, Prepared, prepare, tokenizer_of
 from course_lib.training.loop import fit
 from course_lib.training.recipe import HEADED, Recipe
 from course_lib.training.run import ABOUT, Run, code_digest, refuse_foreign
+from course_lib.training.side_log import SideLog
 from course_lib.training.start import load_start, model_to_train, start_digest
+from course_lib.training.tables import LAYOUT
+
+LOGITS = 2**30  # at a time in an evaluation: 4 GB in fp32
 
 
 def train(
@@ -38,7 +43,8 @@ def train(
     """Train what the recipe says, or load it if this recipe and code have been trained before.
 
     A run that was interrupted goes on from its last checkpoint. `folder` is where the run lies
-    (by default in the cache, named by recipe and code); `callback` gets each entry of the
+    (by default in the cache, named by recipe and code), with a table of speed and memory beside it
+    (`course_lib.training.side_log`); `callback` gets each entry of the
     history, also of a run that is only loaded, so a live curve is drawn either way.
 
     Raises:
@@ -68,7 +74,12 @@ def _found_or_trained(recipe: Recipe, place: Path, callback: Callable | None) ->
     headed = (start.objective if start else recipe.objective_name) in HEADED
     labels = prepared.train.rows.labels if headed else None
     model = model_to_train(recipe, prepared.tokenizer, start, labels)
-    loss, count = (label_loss, count_labels) if headed else (summed_loss, count_targets)
+    plain = loss_inside if recipe.optimization.chunked_loss else summed_loss
+    loss, count = (label_loss, count_labels) if headed else (plain, count_targets)
+    heard = [callback] if callback else []
+    if processes.is_main():
+        goes_on = newest(_checkpoints(place)) is not None
+        heard.append(SideLog(_beside(place, "-log.csv"), recipe, goes_on=goes_on))
     history = fit(
         model,
         prepared.train,
@@ -77,7 +88,7 @@ def _found_or_trained(recipe: Recipe, place: Path, callback: Callable | None) ->
         evaluate=lambda m: validation_loss(m, prepared, loss, count),
         loss=loss,
         count=count,
-        callback=callback,
+        callback=lambda entry: [hear(entry) for hear in heard],
         identity=_identity(recipe),
     )
     info = describe_machine() | {
@@ -109,10 +120,18 @@ def validation_loss(
     """Mean loss per target on the held-out batches, in nats, in fp32."""
     total, targets = 0.0, 0
     with evaluation_mode(model) as device:
-        for batch in prepared.validation:
+        for batch in _in_parts(prepared.validation, unwrap(model).config.vocab_size):
             here = to_device(model, batch, device)
             total, targets = total + float(loss(model, here)), targets + count(model, batch)
     return total / targets
+
+
+def _in_parts(batches: list[Batch], vocabulary: int) -> Iterator[Batch]:
+    """The batches, cut where the logits of one would fill the memory of a GPU."""
+    for batch in batches:
+        rows = max(1, LOGITS // (batch["input_ids"].shape[1] * vocabulary))
+        for first in range(0, len(batch["labels"]), rows):
+            yield {key: value[first : first + rows] for key, value in batch.items()}
 
 
 def _found(place: Path, recipe: Recipe) -> Run | None:
@@ -132,14 +151,17 @@ def _found(place: Path, recipe: Recipe) -> Run | None:
 
 
 def _checkpoints(place: Path) -> Path:
-    return place.with_name(f"{place.name}-checkpoints")
+    return _beside(place, "-checkpoints")
+
+
+def _beside(place: Path, ending: str) -> Path:
+    return place.with_name(f"{place.name}{ending}")
 
 
 def _identity(recipe: Recipe) -> dict:
     """What a checkpoint must be of, to be gone on from."""
-    fields = recipe.to_dict()
-    fields.pop("name")
-    fields["optimization"].pop("checkpoint_every", None)
+    left_out = {"name": True, "optimization": LAYOUT}
+    fields = recipe.model_dump(mode="json", exclude_none=True, exclude=left_out)
     return fields | {"start_digest": start_digest(recipe)}
 
 

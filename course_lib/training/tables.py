@@ -60,12 +60,22 @@ class Table(BaseModel):
         return f"{place} = {value[:60]}: {remedy(first)}"
 
 
+# Fields of `Optimization` that decide where and when, and not what is computed.
+LAYOUT = {"checkpoint_every", "sharded", "activation_checkpointing", "keep"}
+
+
 class Optimization(Table):
     """How to descend: what the training loop needs to know, whatever the model and the data.
 
     `batch` counts rows in one optimizer step, over all micro-batches and processes. `steps` is
     also the length of the learning rate schedule, so a run stopped early and resumed follows the
-    curve it set out on. `checkpoint_every` counts steps; None saves every five minutes.
+    curve it set out on. `checkpoint_every` counts steps; None saves every five minutes. `sharded`
+    cuts weights, gradients and moments into a part for each process (FSDP2), where otherwise each
+    has all of them (DDP). Two more spare memory for time: `chunked_loss` never has all logits of a
+    causal model at once; `activation_checkpointing` keeps of each block only what goes into it, and
+    computes the rest again on the way back. `patience` ends training after so many evaluations in a
+    row without a new lowest validation loss; `keep` is how many checkpoints there are at a time;
+    with `keep_best` the model ends with the weights of the lowest validation loss.
     """
 
     steps: Count = 500
@@ -83,11 +93,19 @@ class Optimization(Table):
     log_every: Count = 10
     evaluate_every: NotNegativeCount = 0
     checkpoint_every: Count | None = None
+    sharded: bool = False
+    chunked_loss: bool = False
+    activation_checkpointing: bool = False
+    patience: Count | None = None
+    keep: Count = 2
+    keep_best: bool = False
 
     @model_validator(mode="after")
     def _divide(self) -> Self:
         if self.batch % self.micro_batches:
             self.refuse("micro_batches", f"it must be a divisor of batch, {self.batch}")
+        if (self.patience or self.keep_best) and not self.evaluate_every:
+            self.refuse("evaluate_every", "patience and keep_best look at evaluations: set it")
         if self.warmup > self.steps:
             self.refuse("warmup", f"it must be at most steps, {self.steps}")
         return self

@@ -64,6 +64,7 @@ RIGHT = {
     training_flops: {"shape": GPT, "row": ROW},
     training_memory: {
         "shape": GPT, "row": ROW, "batch": 8, "precision": "mixed", "fused_attention": True,
+        "recomputed": False, "scored_at_once": 4, "shards": 2,
     },
     utilisation: {"flops": 1e20, "seconds": 3600, "peak": 1e14, "devices": 8},
 }  # fmt: skip

@@ -95,3 +95,19 @@ def test_activations_are_for_rows_and_weights_are_not(family, batch, length):
     assert many.total - many.activations == one.total - one.activations
     unfused = training_memory(shape, row, batch, fused_attention=False)
     assert unfused.activations > many.activations
+
+
+def test_what_spares_memory_takes_away_what_it_says():
+    shape, row, batch = gpt(), row_of("causal", LENGTH), 4
+    plain = training_memory(shape, row, batch)
+    chunked = training_memory(shape, row, batch, scored_at_once=10)
+    scores = 4 * VOCABULARY * (batch * row.scored - 10)
+    assert plain.activations - chunked.activations == pytest.approx(scores)
+    recomputed = training_memory(shape, row, batch, recomputed=True)
+    block = 34 * WIDTH * batch * LENGTH
+    inputs = 2 * WIDTH * batch * LENGTH
+    spared = (LAYERS - 1) * block - LAYERS * inputs
+    assert plain.activations - recomputed.activations == pytest.approx(spared)
+    sharded = training_memory(shape, row, batch, shards=4)
+    assert sharded.activations == plain.activations
+    assert sharded.weights + sharded.gradients + sharded.optimizer == 4 * shape.parameters

@@ -30,21 +30,21 @@ class Cell:
 
     precision: str
     compile: bool
-    processes: int
+    processes: str
     optimizer: str
     resume: bool
     objective: str
 
     def __str__(self) -> str:
         words = [self.objective, {"no": "fp32"}.get(self.precision, self.precision), self.optimizer]
-        words += ["compiled"] * self.compile + ["two"] * (self.processes == 2)
+        words += ["compiled"] * self.compile + [self.processes] * (self.processes != "one")
         return "-".join(words + ["resumed"] * self.resume)
 
 
 VALUES = {
     "precision": ("no", "bf16", "fp16"),
     "compile": (False, True),
-    "processes": (1, 2),
+    "processes": ("one", "two", "sharded"),
     "optimizer": ("adamw", "muon"),
     "resume": (False, True),
     "objective": ("masked", "causal"),
@@ -64,8 +64,9 @@ Result = dict[str, torch.Tensor]
 def run_cell(cell: Cell, folder: Path, backend: str = "inductor") -> Result:
     """Weights and losses of a cell: `straight/...` and, where asked for, `resumed/...`."""
     file = folder / "result.safetensors"
-    children = in_processes(cell.processes, train_cell, cell, folder, file, backend)
-    assert exit_codes(children, 900) == [0] * cell.processes
+    count = 1 if cell.processes == "one" else 2
+    children = in_processes(count, train_cell, cell, folder, file, backend)
+    assert exit_codes(children, 900) == [0] * count
     return load_file(file)
 
 
@@ -76,6 +77,7 @@ def train_cell(cell: Cell, folder: Path, file: Path, backend: str) -> None:
     graphs = count_graphs(backend)
     source = batches(cell.objective)
     changes = {"precision": cell.precision, "compile": cell.compile, "optimizer": cell.optimizer}
+    changes["sharded"] = cell.processes == "sharded"
     settings = small(**changes, log_every=1, evaluate_every=4, micro_batches=2)
 
     def train(batch_at: object, where: Path | None) -> Result:

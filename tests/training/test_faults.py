@@ -32,7 +32,7 @@ from course_lib.__main__ import main
 from course_lib.runtime import processes
 from course_lib.runtime.folders import whole_folder
 from course_lib.runtime.signals import Stopped
-from course_lib.training import Run, fit, loop, run_recipe, train
+from course_lib.training import Run, fit, log, run_recipe, train
 from course_lib.training.checkpoint import checkpoints
 
 # Signals at the end.
@@ -97,7 +97,7 @@ def test_a_signal_after_the_last_look_reaches_whoever_had_it_before(monkeypatch)
 
 def test_without_a_number_of_steps_it_saves_by_the_clock(tmp_path, monkeypatch):
     now = [time.monotonic()]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
     source = batches("masked")
 
     def batch_at(step):
@@ -111,7 +111,7 @@ def test_without_a_number_of_steps_it_saves_by_the_clock(tmp_path, monkeypatch):
         saved.append([path.name for path in checkpoints(tmp_path)])
 
     fit(model_for("masked"), batch_at, settings, folder=tmp_path, callback=noting)
-    assert loop.SAVE_SECONDS == 300
+    assert log.SAVE_SECONDS == 300
     assert [len(names) for names in saved] == [0] * 5 + [1] * 5 + [2] * 2
     assert saved[-1] == ["step-00000005", "step-00000010"]
 
@@ -229,7 +229,7 @@ def test_the_current_folder_can_be_meant(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     run = train(recipe, folder=".")
     assert Run.load(tmp_path / "here").history == run.history
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "text"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "here-log.csv", "text"]
 
 
 def test_a_file_system_that_cannot_flush_a_folder_does_not_stop_training(

@@ -9,10 +9,11 @@ import threading
 import pytest
 import torch
 import torch.nn.functional as F
-from small_runs import batches, model_for, small, trained
+from small_runs import assert_same, batches, model_for, small, trained
 from torch import nn
 
 from course_lib.objectives import OBJECTIVES, count_targets, summed_loss
+from course_lib.objectives.labels import label_loss
 from course_lib.runtime import CourseError
 from course_lib.training import NonFiniteLossError, fit
 from course_lib.training.checkpoint import checkpoints
@@ -262,3 +263,21 @@ def test_it_also_runs_outside_the_main_thread():
     thread.start()
     thread.join()
     assert len(results) == 1
+
+
+@pytest.mark.parametrize("change", ["chunked_loss", "activation_checkpointing"])
+def test_what_spares_memory_changes_nothing_else(change):
+    plain, spared = (
+        trained("causal", log_every=1, checkpoint_every=None, **changes)
+        for changes in ({}, {change: True})
+    )
+    if change == "activation_checkpointing":
+        assert_same(spared, plain)
+    for before, after in zip(plain[1], spared[1], strict=True):
+        assert after == pytest.approx(before, rel=1e-5)
+
+
+def test_a_loss_in_chunks_is_that_of_the_next_token_alone():
+    for objective, loss in (("masked", summed_loss), ("causal", label_loss)):
+        with pytest.raises(CourseError, match="chunked_loss"):
+            fit(model_for(objective), batches(objective), small(chunked_loss=True), loss=loss)

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from safetensors.torch import load_file
 from small_runs import (
     StoppedError,
     batches,
@@ -22,20 +23,23 @@ from small_runs import (
     model_for,
     recipe_on,
     small,
+    trained,
 )
 from together import (
     apart,
     as_one_would,
     dropped,
     failing,
+    in_parts,
     losses,
     recipes,
     slowly,
+    sparing,
     told,
 )
 
 from course_lib.objectives import OBJECTIVES
-from course_lib.runtime import processes
+from course_lib.runtime import CourseError, processes
 from course_lib.training import Run, fit
 from course_lib.training.checkpoint import checkpoints
 from course_lib.training.loop import _Trainer
@@ -52,27 +56,51 @@ def largest_difference(one, other):
 # The same losses.
 
 
-def check_two_against_one(objective, folder):
+def check_two_against_one(objective, folder, sharded=False):
     unbroken = losses(objective, None)
     with pytest.raises(StoppedError):
         losses(objective, folder / "of one", stop=11)
-    together(as_one_would, objective, folder)
+    together(as_one_would, objective, folder, sharded)
     assert largest_difference(told(folder, "unbroken"), unbroken) < 1e-5
     assert largest_difference(told(folder, "taken over"), unbroken) < 1e-5
     assert [c.name for c in checkpoints(folder / "of two")] == ["step-00000010"]
     assert largest_difference(losses(objective, folder / "of two"), unbroken) < 1e-5
 
 
+@pytest.mark.parametrize("sharded", [False, True], ids=["whole", "sharded"])
 @pytest.mark.parametrize("objective", ["masked", "causal"])
-def test_two_give_the_losses_of_one_and_go_on_from_each_others_checkpoints(objective, tmp_path):
+def test_two_give_the_losses_of_one_and_go_on_from_each_others_checkpoints(
+    objective, sharded, tmp_path
+):
     # Masked: the two halves of a batch have unequal numbers of targets.
-    check_two_against_one(objective, tmp_path)
+    check_two_against_one(objective, tmp_path, sharded)
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("objective", set(OBJECTIVES) - {"masked", "causal"})
-def test_so_they_do_whatever_the_objective(objective, tmp_path):
-    check_two_against_one(objective, tmp_path)
+@pytest.mark.parametrize("sharded", [False, True], ids=["whole", "sharded"])
+@pytest.mark.parametrize("objective", sorted(set(OBJECTIVES) - {"masked", "causal"}))
+def test_so_they_do_whatever_the_objective(objective, sharded, tmp_path):
+    check_two_against_one(objective, tmp_path, sharded)
+
+
+def test_what_spares_memory_goes_with_shards(tmp_path):
+    together(sparing, tmp_path)
+    assert largest_difference(told(tmp_path, "spared"), losses("causal", None)) < 1e-5
+
+
+def test_sharded_each_holds_half_of_every_weight_and_ends_with_the_whole(tmp_path):
+    together(in_parts, tmp_path)
+    first, second = (told(tmp_path, "held", rank) for rank in (0, 1))
+    for name, (mine, count) in first.items():
+        assert mine + second[name][0] == count
+        assert mine <= 0.6 * count, f"{name} is held whole"
+    expected = trained("causal", dropout=0.0)[0]
+    for rank in ("0", "1"):
+        for name, weight in load_file(tmp_path / rank).items():
+            assert torch.allclose(weight, expected[name], atol=1e-5), name
+    (saved, _), names = checkpoints(tmp_path / "run"), first.keys()
+    weights = load_file(saved / "model.safetensors")
+    assert {name: weights[name].shape for name in names} == {n: expected[n].shape for n in names}
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -145,6 +173,25 @@ def test_what_fails_in_one_is_the_error_of_both(tmp_path):
     assert "seed = 3, here 4" in one["seed"]
 
 
+@pytest.mark.parametrize(
+    ("said", "count", "ours"),
+    [
+        ("[gloo/transport/tcp/pair.cc:537] Connection closed by peer [::1]:3", 2, True),
+        ("NCCL communicator was aborted on rank 1", 8, True),
+        ("shapes cannot be multiplied", 2, False),
+        ("[gloo/transport/tcp/pair.cc:537] Connection closed by peer [::1]:3", 1, False),
+    ],
+)
+def test_a_lost_process_is_one_line_and_other_errors_stay(said, count, ours, monkeypatch):
+    monkeypatch.setattr(processes, "world_size", lambda: count)
+    kinds = (RuntimeError, CourseError)
+    with pytest.raises(kinds) as caught, processes.lost_process(lambda: "Last: step-3."):
+        raise RuntimeError(said)
+    expected = "Another process of this training is gone. Last: step-3." if ours else said
+    assert str(caught.value) == expected
+    assert isinstance(caught.value, CourseError) == ours
+
+
 def test_runs_follow_each_other_and_only_the_main_process_speaks_and_writes(tmp_path):
     together(recipes, tmp_path, recipe_on(tmp_path))
     (heard, first, again, other, same, info), second = (
@@ -158,6 +205,9 @@ def test_runs_follow_each_other_and_only_the_main_process_speaks_and_writes(tmp_
     assert info["processes"] == 2
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"0", "other-0"}
     assert Run.load(tmp_path / "0").history == first
+    sharded = Run.load(tmp_path / "other-0")
+    assert sharded.history == other
+    assert sharded.recipe.optimization.sharded
 
 
 # As a reader starts them.
@@ -198,7 +248,12 @@ def check_stopped_and_started_again(number, rank, folder):
     steps = [line.split()[1] for line in printed.splitlines() if line.startswith("step")]
     assert steps == [str(step) for step in range(20, 301, 20)]
     assert printed.count("validation loss") == printed.count("saved in") == 1
-    assert sorted(path.name for path in folder.iterdir()) == ["recipe.toml", "run", "text.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "recipe.toml",
+        "run",
+        "run-log.csv",
+        "text.jsonl",
+    ]
     assert Run.load(place).info["processes"] == 2
 
 
@@ -215,6 +270,22 @@ def as_toml(recipe):
 
 def test_torchrun_prints_once_saves_once_stops_as_one_and_starts_again(tmp_path):
     check_stopped_and_started_again(signal.SIGINT, 1, tmp_path)
+
+
+@pytest.mark.parametrize("sharded", [False, True], ids=["whole", "sharded"])
+def test_a_killed_worker_ends_the_job_with_the_cause_and_a_checkpoint(sharded, tmp_path):
+    recipe, place = tmp_path / "recipe.toml", tmp_path / "run"
+    changes = {"steps": 3000, "log_every": 10, "checkpoint_every": 10, "sharded": sharded}
+    recipe.write_text(as_toml(recipe_on(tmp_path, **changes)), encoding="utf-8")
+    launcher = torchrun(recipe, place)
+    for _ in range(2):
+        assert launcher.stdout.readline()
+    workers = psutil.Process(launcher.pid).children()
+    next(worker for worker in workers if worker.environ()["RANK"] == "1").kill()
+    _, said = launcher.communicate(timeout=120)
+    assert launcher.returncode != 0
+    assert "SIGKILL" in said
+    assert 10 <= int(checkpoints(tmp_path / "run-checkpoints")[-1].name[-8:]) < 3000
 
 
 @pytest.mark.torture

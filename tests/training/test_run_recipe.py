@@ -10,9 +10,9 @@ import torch
 from tiny import FAMILY_OF, documents, tiny_recipe, word_tokenizer
 
 from course_lib.corpora import pack
-from course_lib.objectives import OBJECTIVES
+from course_lib.objectives import OBJECTIVES, summed_loss
 from course_lib.runtime import CourseError
-from course_lib.training import Run, data, run_recipe, train
+from course_lib.training import Run, data, prepare, run_recipe, train
 from course_lib.training.run_recipe import run_folder, validation_loss
 from course_lib.training.start import fresh_model
 
@@ -62,7 +62,9 @@ def test_the_second_time_it_is_loaded_and_the_callback_still_hears_all(monkeypat
     first = train(recipe_for("masked"), callback=heard.append)
     assert heard == first.history
     assert (run_folder(first.recipe) / "run.json").is_file()
-    assert list(run_folder(first.recipe).parent.iterdir()) == [run_folder(first.recipe)]
+    folder = run_folder(first.recipe)
+    there = [folder, folder.with_name(f"{folder.name}-log.csv")]
+    assert sorted(folder.parent.iterdir()) == there
 
     monkeypatch.setattr(run_recipe, "fit", None)  # nothing may be trained
     again = train(recipe_for("masked", checkpoint_every=5), callback=heard.append)
@@ -88,7 +90,12 @@ def test_interrupted_and_called_again_it_goes_on(tmp_path):
     assert not (tmp_path / "run").exists()
     resumed = train(recipe_for("infilling"), folder=tmp_path / "run")
     assert_same_run(resumed, train(recipe_for("infilling"), folder=tmp_path / "straight"))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "straight"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "run",
+        "run-log.csv",
+        "straight",
+        "straight-log.csv",
+    ]
 
 
 def test_a_folder_with_other_content_is_refused_before_the_work(tmp_path, monkeypatch):
@@ -137,3 +144,19 @@ def test_documents_limits_the_training_text_only():
     few = data.prepare(recipe_for("masked", documents=50))
     assert len(few.train.rows) < len(data.prepare(recipe_for("masked")).train.rows)
     assert len(few.validation) == len(data.prepare(recipe_for("masked")).validation)
+
+
+def test_a_large_evaluation_is_cut_into_parts_and_comes_to_the_same(monkeypatch):
+    recipe = recipe_for("causal")
+    prepared, sizes = prepare(recipe), []
+    model = fresh_model(recipe, prepared.tokenizer)
+    whole = validation_loss(model, prepared)
+
+    def noting(model, batch):
+        sizes.append(len(batch["labels"]))
+        return summed_loss(model, batch)
+
+    monkeypatch.setattr(run_recipe, "LOGITS", 3 * recipe.data.length * len(prepared.tokenizer))
+    assert validation_loss(model, prepared, noting) == pytest.approx(whole, rel=1e-6)
+    assert max(sizes) == 3
+    assert sum(sizes) == sum(len(batch["labels"]) for batch in prepared.validation)

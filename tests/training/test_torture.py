@@ -58,7 +58,7 @@ def check_end(recipe, place, unbroken):
     resumed = train(recipe, folder=place / "run")
     assert_same_run(resumed, unbroken)
     assert_same_run(Run.load(place / "run"), unbroken)
-    assert [path.name for path in place.iterdir()] == ["run"]
+    assert sorted(path.name for path in place.iterdir()) == ["run", "run-log.csv"]
 
 
 def part_of(event):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from small_runs import StoppedError, batches, model_for, small, stopping_at
 
 from course_lib.objectives import summed_loss
@@ -27,21 +28,47 @@ def told(folder: Path, name: str, rank: int = 0) -> object:
     return json.loads((folder / f"{name}-{rank}.json").read_text(encoding="utf-8"))
 
 
-def losses(objective: str, folder: Path | None, stop: int | None = None) -> list[float]:
+def losses(
+    objective: str, folder: Path | None, stop: int | None = None, **changes: object
+) -> list[float]:
     """Twenty steps at dropout 0 in fp32, perhaps gone on with, or stopped before a step."""
     source = batches(objective)
     batch_at = source if stop is None else stopping_at(stop, source)
     model = model_for(objective, dropout=0.0)
-    history = fit(model, batch_at, small(**LONG), folder=folder)
+    history = fit(model, batch_at, small(**LONG | changes), folder=folder)
     return [entry["loss"] for entry in history]
 
 
-def as_one_would(objective: str, folder: Path) -> None:
+def as_one_would(objective: str, folder: Path, sharded: bool) -> None:
     """Train unbroken; go on from what one process has left; leave something to go on from."""
-    tell(folder, "unbroken", losses(objective, None))
-    tell(folder, "taken over", losses(objective, folder / "of one"))
+    changes = {"sharded": sharded, "micro_batches": 2}
+    tell(folder, "unbroken", losses(objective, None, **changes))
+    changes.pop("micro_batches")
+    tell(folder, "taken over", losses(objective, folder / "of one", **changes))
     with pytest.raises(StoppedError):
-        losses(objective, folder / "of two", stop=11)
+        losses(objective, folder / "of two", stop=11, **changes)
+
+
+def in_parts(folder: Path) -> None:
+    """What a process holds of a sharded model, and the weights that it ends with."""
+    held = {}
+
+    def evaluate(model: torch.nn.Module) -> float:
+        for name, parameter in model.named_parameters():
+            held[name] = [parameter.to_local().numel(), parameter.numel()]
+        return 0.0
+
+    model = model_for("causal", dropout=0.0)
+    settings = small(sharded=True, evaluate_every=4)
+    fit(model, batches("causal"), settings, folder=folder / "run", evaluate=evaluate)
+    tell(folder, "held", held)
+    save_file({n: p.detach() for n, p in model.named_parameters()}, folder / f"{processes.rank()}")
+
+
+def sparing(folder: Path) -> None:
+    """All that spares memory at once."""
+    changes = {"sharded": True, "chunked_loss": True, "activation_checkpointing": True}
+    tell(folder, "spared", losses("causal", None, **changes))
 
 
 def apart(folder: Path) -> None:
@@ -117,7 +144,8 @@ def recipes(folder: Path, recipe: Recipe) -> None:
     place = folder / str(processes.rank())
     first = train(recipe, folder=place, callback=heard.append)
     again = train(recipe, folder=place, callback=heard.append)
-    other = train(recipe.replace(seed=5), folder=folder / f"other-{processes.rank()}")
+    sharded = recipe.replace(seed=5, sharded=True)
+    other = train(sharded, folder=folder / f"other-{processes.rank()}")
     same = all(
         torch.equal(weight, again.model.state_dict()[name])
         for name, weight in first.model.state_dict().items()
