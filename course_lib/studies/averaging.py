@@ -1,8 +1,8 @@
 """Half-way back: weights of SmolLM2 between before and after tuning; for notebook 12.
 
 Where there is no old data, there are still the old weights. The tuned model of notebook 11 (all
-weights, thirty steps of reviews) is mixed with the one that it started from: each weight half-way back
-(WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903).
+weights, thirty steps of reviews) is mixed with the one that it started
+from: each weight half-way back (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903).
 
 Written down before the measurements were made:
 
@@ -20,7 +20,6 @@ from course_lib.studies.cures import averaged
 from course_lib.studies.design import study
 from course_lib.studies.tuning import TUNED, measured, start_model
 from course_lib.training import Run
-
 
 HALF = 0.5
 

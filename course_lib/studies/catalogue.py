@@ -1,6 +1,7 @@
 """All studies and base models, by name: what `make runs` makes."""
 
 from course_lib.studies import (
+    averaging,
     causal,
     cures,
     forgetting,
@@ -26,6 +27,7 @@ MODULES = (
     cures,
     kinds,
     tuning,
+    averaging,
 )
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 

@@ -25,7 +25,7 @@ Written down before the runs were made:
   would be a poor one if it cost more than a fifth of what is gained on reviews: it sees a quarter
   fewer of them.
 - If low-rank adapters protected a model, `lora` at a rate that learns as much as full tuning would
-  lose less. `low` is the laziest cure: full tuning, at a fifth of the rate.
+  lose less.
 
 Questions on countries (`course_lib.corpora.countries`) were chosen by the Factbook and by size, not
 by what the model knows; the questions that remind share none of their relations or countries.
@@ -60,8 +60,7 @@ SHOWN = 12  # answers kept word by word, of general questions and of countries e
 TUNED = recipe("tuned-smollm2")
 REPLAYED = recipe("replayed-smollm2")
 LORA = recipe("lora-smollm2").replace(checkpoint_every=30)
-LOW = TUNED.replace(name="low-smollm2", learning_rate=2e-5)
-CONDITIONS = {"tuned": TUNED, "replayed": REPLAYED, "lora": LORA, "low": LOW}
+CONDITIONS = {"tuned": TUNED, "replayed": REPLAYED, "lora": LORA}
 
 
 def measure_tuning(run: Run) -> dict[str, Any]:
