@@ -30,7 +30,7 @@ from course_lib.runtime.errors import CourseError
 from course_lib.studies.tuning import TUNED
 
 LETTERS = "ABCD"
-ITEMS = 100  # of a task, at the most
+ITEMS = 100  # of a task of a suite, at the most
 _BATCH = 4
 
 SUITES = {
@@ -39,7 +39,6 @@ SUITES = {
     "bigbench_form": 0,
     "mmlu_world_by_text": 0,
     "mmlu_reasoning_by_text": 5,
-    "mmlu_reasoning": 5,
 }
 
 
@@ -124,7 +123,6 @@ SETTINGS = {
     "texts, chat": Setting("{{question}}", TEXTS, chat=True),
     "letters, chat": Setting(f"{LISTED}Answer:", list(LETTERS), chat=True),
     "texts, 1 shot": Setting(PLAIN, TEXTS, 1),
-    "texts, choices listed, 5 shots": Setting(f"{LISTED}Answer:", TEXTS, 5),
 }
 
 
@@ -134,7 +132,7 @@ def recorded(system: str, task: str | None = None) -> list[Recorded]:
     Raises:
         CourseError: nothing on record.
     """
-    found = [one for one in _read() if one.system == system and task in (None, one.task)]
+    found = [one for one in on_record() if one.system == system and task in (None, one.task)]
     if not found:
         raise CourseError(
             f"{system} has nothing on record for {task or 'any task'}: make it with "
@@ -189,14 +187,16 @@ def _turned(by: int) -> dict[str, Any]:
     return {name: Dataset.from_list([turned(item) for item in rows[name]]) for name in rows}
 
 
-def _read() -> list[Recorded]:
+def on_record() -> list[Recorded]:
+    """All lines of the record."""
     path = data_path("outputs", "benchmarks.jsonl")
     if not path.is_file():
         return []
     return [Recorded(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _add(new: Recorded) -> None:
+def add(new: Recorded) -> None:
+    """Write a line more."""
     line = asdict(new) | {"info": describe_machine()}
     with data_path("outputs", "benchmarks.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -224,7 +224,7 @@ _SUITE_SETTINGS = {"smollm2-tuned": ("texts, 5 shots", "letters, 5 shots")}
 
 def main() -> None:
     """Make what is missing."""
-    there = {(one.system, one.task, one.setting) for one in _read()}
+    there = {(one.system, one.task, one.setting) for one in on_record()}
     for system, load in SYSTEMS.items():
         for name in _SUITE_SETTINGS.get(system, tuple(SETTINGS)[:2]):
             _settle(system, load, name, there)
@@ -238,7 +238,7 @@ def main() -> None:
                         *load(), [task], shots=shots, limit=ITEMS, batch=_BATCH
                     )
                     for one in keep(system, setting, found):
-                        _add(one)
+                        add(one)
                         print(system, task, one.score(), flush=True)
     for name in SETTINGS:
         _settle("smollm2", _smollm2, name, there)
@@ -248,7 +248,7 @@ def _settle(system: str, load: Callable[[], tuple[Any, Any]], name: str, there: 
     if (system, "factbook", name) in there:
         return
     for one in keep(system, name, ask(*load(), SETTINGS[name])):
-        _add(one)
+        add(one)
         there.add((system, "factbook", name))
         print(system, name, one.score(), flush=True)
 

@@ -203,6 +203,12 @@ def resolve_tasks(names: Sequence[str | dict[str, Any]]) -> dict[str, str | dict
     return found
 
 
+def loaded_task(name: str) -> Any:
+    """A task of the course as the harness builds it: its items and how it words them."""
+    with _silence():
+        return _manager().load([name])["tasks"][name]
+
+
 @cache
 def _manager() -> Any:
     """The index of our tasks alone: that of the harness's own takes half a minute to make."""

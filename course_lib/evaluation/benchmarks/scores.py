@@ -76,13 +76,12 @@ def exact_interval(right: NotNegativeCount, items: NotNegativeCount, level: Shar
 
 
 def scores_of(found: dict[str, Any]) -> Iterator[Score]:
-    """The scores in what the harness returned, its samples included."""
+    """The scores in what the harness returned, samples included; metrics as a task lists them."""
     for task, samples in found["samples"].items():
-        for key, value in found["results"][task].items():
-            metric, _, kept = key.partition(",")
-            if kept and not metric.endswith("_stderr"):
-                each = [sample[metric] for sample in samples]
-                yield _score(task, metric, float(value), each, samples)
+        for metric in (one["metric"] for one in found["configs"][task]["metric_list"]):
+            [value] = [v for k, v in found["results"][task].items() if k.split(",")[0] == metric]
+            each = [sample[metric] for sample in samples]
+            yield _score(task, metric, float(value), each, samples)
 
 
 def _score(
