@@ -667,7 +667,9 @@ def choose_by(first, second):
             (float(row.sum()), len(row), len(text))
             for row, text in zip(log_probs, choices, strict=True)
         ]
-        return tuple(max(range(len(each)), key=lambda i, by=by: by(*each[i])) for by in (first, second))
+        return tuple(
+            max(range(len(each)), key=lambda i, by=by: by(*each[i])) for by in (first, second)
+        )
 
     return choose
 

@@ -61,7 +61,9 @@ def made(make, count=400, seed=7):
 
 
 def said_in(kind, facts):
-    return {way.format_map(facts) for said in world.statements()[kind].values() for way in said["says"]}
+    return {
+        way.format_map(facts) for said in world.statements()[kind].values() for way in said["says"]
+    }
 
 
 def all_true_statements():

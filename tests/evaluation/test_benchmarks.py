@@ -35,7 +35,7 @@ TASKS = [task for tasks in task_names().values() for task in tasks]
 
 @pytest.fixture(scope="module")
 def tiny():
-    return load_base("gpt2-world")
+    return load_base("gpt2-almanac")
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +120,7 @@ def test_encoders_are_refused(family, tiny):
     encoder = build(family, vocab_size=1024, width=16, layers=1, heads=2)
     for body in (encoder, encoder.base_model):
         assert_refused(lambda body=body: require_generative(body), "left to right", "head")
-    assert_refused(
-        lambda: evaluate_tasks(encoder, tiny.tokenizer, ["glue_form"]), "left to right"
-    )
+    assert_refused(lambda: evaluate_tasks(encoder, tiny.tokenizer, ["glue_form"]), "left to right")
 
 
 def test_an_encoder_decoder_is_scored(tiny):
@@ -192,7 +190,10 @@ THEIRS = {
     "preferred_score": "multiple_choice_grade",
     "task_prefix": "Choose.\n",
     "examples": [
-        {"input": "How many eggs in a dozen?", "target_scores": {"twelve": 1, "ten": 0, "a few": 0.5}},
+        {
+            "input": "How many eggs in a dozen?",
+            "target_scores": {"twelve": 1, "ten": 0, "a few": 0.5},
+        },
         {"input": "How many legs has a cat?", "target_scores": {"four": 1, "six": 0}},
     ],
 }

@@ -86,7 +86,7 @@ def test_help_teaches(capsys):
 
 
 MISTAKES = {
-    "unknown task": ([MODEL, "--tasks", "glu_form"], "No task 'glu_form'", "did you mean glue_form"),
+    "unknown task": ([MODEL, "--tasks", "glu_form"], "No task 'glu_form'", "mean glue_form"),
     "no tasks": ([MODEL, "--tasks", ","], "No tasks", "glue_form"),
     "no model": (["nowhere", "--tasks", "glue_form"], "nowhere holds no model", "config.json"),
     "encoder": (

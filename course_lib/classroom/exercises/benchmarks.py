@@ -9,15 +9,15 @@ from course_lib.classroom.exercises.base import Exercise, WrongError, near, requ
 
 
 class ChoiceByLikelihood(Exercise):
-    """The harness's two rules for a question with choices (lm-evaluation-harness: acc, acc_norm)."""
+    """Two rules for a question with choices (lm-evaluation-harness: acc and acc_norm)."""
 
     name = "choice-by-likelihood"
     function = "choose"
     notebook = "14_benchmarks"
     prompt = """
-    Write `choose(log_probs, choices)`. `choices` is a list of texts; `log_probs[i]` is a tensor with
-    the log-probability, in nats, of each token of choice i behind the question. Return the places
-    of two choices as a pair: the likeliest by *summed* log-probability, and the likeliest by the
+    Write `choose(log_probs, choices)`. `choices` is a list of texts; `log_probs[i]` is a tensor
+    with the log-probability, in nats, of each token of choice i behind the question. Return the
+    places of two choices as a pair: the likeliest by *summed* log-probability, and the likeliest by the
     same sum *per character* of the text.
     """
     hint = """

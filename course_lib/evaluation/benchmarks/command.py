@@ -1,4 +1,4 @@
-"""`python -m course_lib evaluate FOLDER --tasks ...`: a model's scores on benchmarks, and a card."""
+"""`python -m course_lib evaluate FOLDER --tasks ...`: scores on benchmarks, and a card."""
 
 import argparse
 import hashlib
@@ -15,8 +15,8 @@ HELP = "score a model on benchmarks: GLUE's, SuperGLUE's, MMLU's, BIG-bench's fo
 DESCRIPTION = """\
 Score a model on benchmarks, by lm-evaluation-harness.
 
-  FOLDER   a causal model or an encoder-decoder with its tokenizer, in the transformers format: a run
-           of `python -m course_lib train`, a folder of data/checkpoints, any checkpoint of yours.
+  FOLDER   a causal model or an encoder-decoder with its tokenizer, in the transformers format: a
+           run of `python -m course_lib train`, a folder of data/checkpoints, any of your own.
            An encoder (BERT) is refused: it has no probability of what comes next, so its score
            would mean nothing.
   --tasks  tags or tasks, with commas between them; or a task.json in BIG-bench's format.
@@ -110,7 +110,7 @@ def _report(out: Path, options: argparse.Namespace, found: dict[str, dict[str, A
         for key, value in one.items():
             both = isinstance(value, dict) and isinstance(merged.get(key), dict)
             merged[key] = merged[key] | value if both else value
-    shots = {task: count for task, count in merged["n-shot"].items()}
+    shots = merged["n-shot"]
     scores = list(scores_of(merged))
     about = {
         "model": options.folder.resolve().name,
@@ -133,6 +133,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 def _require_model(folder: Path) -> None:
     """Refuse what is no model, or an encoder, before anything is loaded."""
+    from course_lib.evaluation.benchmarks.harness import GENERATIVE
+
     config = folder / "config.json"
     if not config.is_file():
         raise CourseError(
@@ -148,8 +150,7 @@ def _require_model(folder: Path) -> None:
     except ValueError as error:
         raise CourseError(f"{config} is no JSON: {error}.") from error
     architectures = told.get("architectures") or ["unknown"]
-    writes = ("LMHeadModel", "ForCausalLM", "ForConditionalGeneration")
-    if not architectures[0].endswith(writes) or architectures[0] == "BertLMHeadModel":
+    if not architectures[0].endswith(GENERATIVE) or architectures[0] == "BertLMHeadModel":
         raise CourseError(
             f"{folder} holds a {architectures[0]}, which does not write from left to right: the "
             "harness would run it as if it did, and report a number. Give a causal model or an "

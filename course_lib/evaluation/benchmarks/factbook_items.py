@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from course_lib.corpora.countries import CountryQuestion, country_questions
+from course_lib.corpora.countries import country_questions
 from course_lib.corpora.factbook import clean
 from course_lib.runtime import seed_of
 
@@ -34,7 +34,7 @@ _APART = 1.5  # the most populous of four has at least so many times the people 
 
 @cache
 def questions(subject: str) -> tuple[Item, ...]:
-    """All questions of a subject, shuffled: `question`, `choices` (four texts), `answer` (a place)."""
+    """All questions of a subject, shuffled: `question`, four `choices`, `answer` (a place)."""
     found = list(_SUBJECTS[subject]())
     return tuple(sorted(found, key=lambda item: seed_of("benchmarks", item["question"])))
 

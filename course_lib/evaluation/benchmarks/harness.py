@@ -1,4 +1,4 @@
-"""Benchmarks on lm-evaluation-harness (`lm_eval`): our tasks, its scoring, an interval on each score.
+"""Benchmarks on lm-evaluation-harness (`lm_eval`): our tasks, its scoring, our intervals.
 
 The tasks are its own YAML files, in `data/benchmarks`, and run as they are by its own command:
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
 _BATCH = 16
+GENERATIVE = ("LMHeadModel", "ForCausalLM", "ForConditionalGeneration")  # ends of classes' names
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,8 @@ def require_generative(model: PreTrainedModel) -> None:
         CourseError: an encoder, with or without a head.
     """
     name = type(model).__name__
-    if name.endswith(("LMHeadModel", "ForCausalLM", "ForConditionalGeneration")):
-        if not (name == "BertLMHeadModel" or "Masked" in name):
-            return
+    if name.endswith(GENERATIVE) and name != "BertLMHeadModel":
+        return
     raise CourseError(
         f"{name} is no model that writes from left to right, and the harness would run it as if it "
         "were: its scores would mean nothing. Fine-tune an encoder with a head instead "

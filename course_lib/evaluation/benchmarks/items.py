@@ -71,9 +71,11 @@ def _of_world(make: Callable) -> Callable[[], Splits]:
 def _reviews() -> Splits:
     from course_lib.corpora.examples import load_labelled
 
-    counts = {"test": TEST, "train": TRAIN}
-    return {split: [{"text": row["text"].strip(), "label": row["label"]} for row in
-            load_labelled("reviews/film", split, documents=n)] for split, n in counts.items()}  # fmt: skip
+    found = {}
+    for split, count in (("test", TEST), ("train", TRAIN)):
+        rows = load_labelled("reviews/film", split, documents=count)
+        found[split] = [{"text": row["text"].strip(), "label": row["label"]} for row in rows]
+    return found
 
 
 def _cause_effect() -> Splits:

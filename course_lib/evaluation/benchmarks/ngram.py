@@ -1,4 +1,4 @@
-"""Counts of neighbouring tokens as a model that the harness can score: what does not take a network.
+"""Counts of neighbouring tokens as a model that the harness can score: no network at all.
 
 The harness asks a model for two things, the log-likelihood of a text behind another and a text to
 be written, and does not care what is inside. This is the laziest opponent that has read anything.

@@ -59,7 +59,9 @@ class Score:
 
 
 @checked
-def exact_interval(right: NotNegativeCount, items: NotNegativeCount, level: Share = 0.95) -> Interval:
+def exact_interval(
+    right: NotNegativeCount, items: NotNegativeCount, level: Share = 0.95
+) -> Interval:
     """The share of right answers with the interval of Clopper and Pearson 1934, Biometrika 26.
 
     Exact for any number of items, also where all or none are right.
@@ -147,5 +149,5 @@ def _chance(metric: str, samples: list[dict[str, Any]]) -> float:
 
 def majority(samples: Sequence[dict[str, Any]]) -> float:
     """The accuracy of always giving the most common right answer, where answers are labels."""
-    (_, most), = Counter(str(sample["target"]) for sample in samples).most_common(1)
+    ((_, most),) = Counter(str(sample["target"]) for sample in samples).most_common(1)
     return most / len(samples)
