@@ -19,17 +19,23 @@ Written down before they were made:
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
-from course_lib.evaluation.benchmarks import Evaluation, Score, evaluate_tasks
+from course_lib.evaluation.benchmarks import (
+    Evaluation,
+    Score,
+    evaluate_tasks,
+    read_bigbench,
+)
 from course_lib.evaluation.benchmarks.harness import resolve_tasks
 from course_lib.evaluation.benchmarks.items import splits
 from course_lib.runtime import data_path, describe_machine
 from course_lib.runtime.errors import CourseError
 from course_lib.studies.tuning import TUNED
 
+BLANK = "0 shots, a blank at the end"
 LETTERS = "ABCD"
 ITEMS = 100  # of a task of a suite, at the most
 _BATCH = 4
@@ -234,9 +240,19 @@ def main() -> None:
                 model, tokenizer = SYSTEMS[system]()
                 found = evaluate_tasks(model, tokenizer, [task], limit=ITEMS, batch=_BATCH)
                 _add_all(system, "0 shots", found)
+        if system == "smollm2" and (system, "bigbench_opposites", BLANK) not in there:
+            found = evaluate_tasks(*_smollm2(), [_with_a_blank("opposites")], batch=_BATCH)
+            _add_all(system, BLANK, found)
         for name, setting in SETTINGS.items():
             if system == "smollm2" or name in ("letters", "texts"):
                 _settle(system, name, setting, there)
+
+
+def _with_a_blank(name: str) -> dict[str, Any]:
+    """A task of BIG-bench's form whose prompt ends in "A: ", as its format does by default."""
+    task = read_bigbench(data_path("benchmarks", "bigbench", name))
+    layout = task.layout | {"example_output_prefix": "\nA: "}
+    return replace(task, layout=layout).harness_config()
 
 
 def _settle(system: str, name: str, setting: Setting, there: set[tuple[str, str, str]]) -> None:

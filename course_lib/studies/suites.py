@@ -183,8 +183,8 @@ def main() -> None:
                 benchmarks.add(one)
                 print("tuned toy", seed, one.task, one.score(), flush=True)
     there = {(one.task, one.start, one.seed) for one in _read()}
-    for seed in SEEDS:
-        for task in READS:
+    for task in READS:
+        for seed in SEEDS:
             for start in STARTS:
                 if (task, start, seed) not in there:
                     found = tune(task, start, seed)

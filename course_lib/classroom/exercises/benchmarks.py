@@ -17,8 +17,8 @@ class ChoiceByLikelihood(Exercise):
     prompt = """
     Write `choose(log_probs, choices)`. `choices` is a list of texts; `log_probs[i]` is a tensor
     with the log-probability, in nats, of each token of choice i behind the question. Return the
-    places of two choices as a pair: the likeliest by *summed* log-probability, and the likeliest by the
-    same sum *per character* of the text.
+    places of two choices as a pair: the likeliest by *summed* log-probability, and the likeliest
+    by the same sum *per character* of the text.
     """
     hint = """
     The choices have different numbers of tokens, so sum each tensor by itself:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 METRICS = ("multiple_choice_grade", "exact_str_match")
-_NEW_TOKENS = 32
+_NEW_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class BigBenchTask:
             "fewshot_split": "test",
             "description": "{{prefix}}",
             "doc_to_text": "{{inputs}}",
-            "target_delimiter": "",
+            "target_delimiter": "" if self.layout["example_output_prefix"][-1:].isspace() else " ",
             "fewshot_delimiter": self.layout["few_shot_example_separator"],
             "process_results": getattr(rules, self.metric),
             "metric_list": [metric],

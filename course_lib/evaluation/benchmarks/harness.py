@@ -103,7 +103,7 @@ def evaluate_tasks(
     asked = resolve_tasks(tasks)
     with _silence():
         scored = as_harness_model(model, tokenizer, batch)
-        if chat and not getattr(tokenizer, "chat_template", None):
+        if chat and not getattr(getattr(scored, "tokenizer", None), "chat_template", None):
             raise CourseError("chat=True: this tokenizer has no chat template; leave it out.")
         found = simple_evaluate(
             scored,

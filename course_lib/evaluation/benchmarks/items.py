@@ -7,6 +7,7 @@ written by hand is kept beside the task files.
 
 import json
 from collections.abc import Callable, Iterable
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,12 @@ PER_SUBJECT = 25  # where four subjects are asked in one task
 _TRAIN_SEED, _TEST_SEED = 1, 2
 
 
+@cache
 def splits(items: str) -> Splits:
     """The items of that name: "test", and what may be learnt from or shown ("train").
 
-    No item of the test is in the other split.
+    No item of the test is in the other split. They are made once and handed out again: copy what
+    you change.
 
     Raises:
         BadArgumentError: there are none of that name.
