@@ -29,7 +29,7 @@ from course_lib.evaluation.benchmarks import (
     evaluate_tasks,
     read_bigbench,
 )
-from course_lib.evaluation.benchmarks.harness import resolve_tasks
+from course_lib.evaluation.benchmarks.harness import resolve_tasks, silence
 from course_lib.evaluation.benchmarks.items import splits
 from course_lib.runtime import data_path, describe_machine
 from course_lib.runtime.errors import CourseError
@@ -152,9 +152,10 @@ def ask(model: Any, tokenizer: Any, setting: Setting, limit: int | None = None) 
     """A causal model on the hundred questions on countries, in one setting."""
     from lm_eval.models.huggingface import HFLM
 
-    scored = HFLM(
-        pretrained=model, tokenizer=tokenizer, batch_size=_BATCH, add_bos_token=setting.bos
-    )
+    with silence():
+        scored = HFLM(
+            pretrained=model, tokenizer=tokenizer, batch_size=_BATCH, add_bos_token=setting.bos
+        )
     return evaluate_tasks(
         scored, None, [setting.config()], shots=setting.shots, chat=setting.chat, limit=limit
     )

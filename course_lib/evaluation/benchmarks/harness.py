@@ -101,7 +101,7 @@ def evaluate_tasks(
     from lm_eval import simple_evaluate
 
     asked = resolve_tasks(tasks)
-    with _silence():
+    with silence():
         scored = as_harness_model(model, tokenizer, batch)
         if chat and not getattr(getattr(scored, "tokenizer", None), "chat_template", None):
             raise CourseError("chat=True: this tokenizer has no chat template; leave it out.")
@@ -205,7 +205,7 @@ def resolve_tasks(names: Sequence[str | dict[str, Any]]) -> dict[str, str | dict
 
 def loaded_task(name: str) -> Any:
     """A task of the course as the harness builds it: its items and how it words them."""
-    with _silence():
+    with silence():
         return _manager().load([name])["tasks"][name]
 
 
@@ -218,7 +218,7 @@ def _manager() -> Any:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Without the harness's remarks, and without its bars where nobody watches."""
     logger = logging.getLogger("lm_eval")
     before, nobody = logger.level, progress().disable
