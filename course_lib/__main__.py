@@ -1,4 +1,4 @@
-"""The command line of the course: train a recipe, make what is on record, run a notebook.
+"""The command line: train a recipe, evaluate a model, make what is on record, run a notebook.
 
 For more than one device or machine: `torchrun --nproc_per_node 2 -m course_lib train RECIPE.toml`.
 """
@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from course_lib.evaluation.benchmarks import command as evaluate
 from course_lib.evaluation.contamination import command as contamination
 from course_lib.runtime.errors import CourseError
 
@@ -73,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     contamination.add_arguments(commands.add_parser("contamination", help=contamination.HELP))
 
+    evaluate.add_arguments(commands.add_parser("evaluate", help=evaluate.HELP))
+
     options = parser.parse_args(arguments)
     command = {
         "train": _train,
@@ -80,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         "notebook": _notebook,
         "setup": _setup,
         "contamination": contamination.run,
+        "evaluate": evaluate.run,
     }
     try:
         return command[options.command](options)

@@ -693,6 +693,72 @@ def blank(*arguments):
     raise NotImplementedError
 
 
+def choose_by(first, second):
+    """Two places, by two values of a choice: its summed log-probability, its tokens, its text."""
+
+    def choose(log_probs, choices):
+        each = [
+            (float(row.sum()), len(row), len(text))
+            for row, text in zip(log_probs, choices, strict=True)
+        ]
+        return tuple(
+            max(range(len(each)), key=lambda i, by=by: by(*each[i])) for by in (first, second)
+        )
+
+    return choose
+
+
+def by_sum(total, tokens, characters):
+    return total
+
+
+def by_character(total, tokens, characters):
+    return total / characters
+
+
+def by_token(total, tokens, characters):
+    return total / tokens
+
+
+def graded(pick, sign=1, mean=True):
+    def grade(examples):
+        grades = []
+        for said, worth in examples:
+            best = max(sign * x for x in said.values())
+            tied = [worth[choice] for choice in said if sign * said[choice] == best]
+            grades.append(pick(tied, worth))
+        return sum(grades) / (len(grades) if mean else 1)
+
+    return grade
+
+
+def mean_of_tied(tied, worth):
+    return sum(tied) / len(tied)
+
+
+WRONG |= {
+    "choice-by-likelihood": [
+        (choose_by(lambda s, t, c: -s, by_character), "\\*un\\*likeliest"),
+        (choose_by(by_character, by_character), "plain sum, without"),
+        (choose_by(by_token, by_character), "not by their mean"),
+        (choose_by(by_sum, by_token), "the same for every tokenizer"),
+        (choose_by(by_sum, by_sum), "has to be by the sum"),
+        (choose_by(by_character, by_sum), "changed places"),
+        (lambda log_probs, choices: 0, "Return a pair"),
+    ],
+    "multiple-choice-grade": [
+        (graded(lambda tied, worth: tied[0]), "take the mean of what"),
+        (graded(lambda tied, worth: max(tied)), "the best one; take the mean|take the mean of"),
+        (
+            graded(lambda tied, worth: float(max(tied) == max(worth.values()))),
+            "add what it is worth",
+        ),
+        (graded(mean_of_tied, sign=-1), "\\*un\\*likeliest"),
+        (graded(mean_of_tied, mean=False), "divide by the number"),
+    ],
+}
+
+
 @pytest.mark.parametrize("name", registered())
 def test_the_solution_passes_on_fresh_seeds(name):
     kind = registered()[name]
