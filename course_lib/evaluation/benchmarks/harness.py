@@ -60,8 +60,12 @@ class Evaluation:
         """
         found = [s for s in self.scores if s.task == task and metric in (None, s.metric)]
         if not found:
-            there = ", ".join(f"{s.task} ({s.metric})" for s in self.scores)
-            raise CourseError(f"No score of {task} by {metric or 'any metric'}: there are {there}.")
+            there = list(dict.fromkeys(s.task for s in self.scores))
+            near = get_close_matches(task, there, n=3, cutoff=0.4) or there[:3]
+            told = [f"{s.task} ({s.metric})" for s in self.scores if s.task in near]
+            raise CourseError(
+                f"No score of {task} by {metric or 'any metric'}: near it are {', '.join(told)}."
+            )
         return found[0]
 
     def frame(self) -> "pd.DataFrame":
