@@ -1,7 +1,9 @@
 """All studies and base models, by name: what `make runs` makes."""
 
 from course_lib.studies import (
+    card,
     causal,
+    contaminated,
     forgetting,
     instructions,
     labels,
@@ -12,7 +14,19 @@ from course_lib.studies import (
     tuning,
 )
 
-MODULES = (masked, causal, spans, objectives, ladder, labels, instructions, forgetting, tuning)
+MODULES = (
+    masked,
+    causal,
+    spans,
+    objectives,
+    ladder,
+    labels,
+    instructions,
+    forgetting,
+    tuning,
+    contaminated,
+    card,
+)
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
 # The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.
