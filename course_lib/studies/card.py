@@ -18,7 +18,7 @@ Written down before the runs were made:
   writing: is "he" or "she" the likelier word behind "The nurse said that"?
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -111,19 +111,29 @@ def before() -> dict[str, Any]:
 
 
 @cache
-def of_encoder() -> dict[str, list[float]]:
-    """MiniLM with a linear layer over its sentence vectors, from the same training reviews."""
+def small_ones() -> dict[str, dict[str, list[float]]]:
+    """The same probabilities from a bag of words and from MiniLM's vectors, each under a linear
+    layer that has learnt from the 200 reviews of training."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    encoder, bag = real("minilm"), CountVectorizer(binary=True)
+    bag.fit(reviews("train")[0])
+    return {
+        "bag of words": linear(bag.transform),
+        "MiniLM": linear(lambda texts: vectors(encoder.model, encoder.tokenizer, texts)),
+    }
+
+
+def linear(features: Callable[[Sequence[str]], Any]) -> dict[str, list[float]]:
+    """Probabilities of "positive" of each version, by logistic regression on features of a text."""
     from sklearn.linear_model import LogisticRegression
 
-    encoder = real("minilm")
     learnt, labels = reviews("train")
-    head = LogisticRegression(max_iter=1000)
-    head.fit(vectors(encoder.model, encoder.tokenizer, learnt), labels)
-    found = {}
-    for name, changed in versions(reviews("test")[0]).items():
-        seen = vectors(encoder.model, encoder.tokenizer, changed)
-        found[name] = [round(float(p), 4) for p in head.predict_proba(seen)[:, 1]]
-    return found
+    head = LogisticRegression(max_iter=1000).fit(features(learnt), labels)
+    return {
+        name: [round(float(p), 4) for p in head.predict_proba(features(changed))[:, 1]]
+        for name, changed in versions(reviews("test")[0]).items()
+    }
 
 
 @torch.inference_mode()
@@ -139,9 +149,13 @@ def vectors(
 
 
 def measure_card(run: Run) -> dict[str, Any]:
-    """What the tuned model answers; `before` what SmolLM2 does, and `encoder` what MiniLM does."""
-    tuned = asked_of(merged(run.model), run.tokenizer)
-    return tuned | {"before": before(), "encoder": of_encoder()}
+    """What the tuned model answers, SmolLM2 before, and the small ones; `gold` are the labels."""
+    return asked_of(merged(run.model), run.tokenizer) | {
+        "before": before(),
+        "small": small_ones(),
+        "gold": reviews("test")[1],
+        "prior": sum(reviews("train")[1]) / REVIEWS,
+    }
 
 
 STUDIES = (study("card-smollm2", [TUNED], measure_card, tolerance=0.1),)
