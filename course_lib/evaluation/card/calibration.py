@@ -68,12 +68,7 @@ def bins_of(
         raise BadArgumentError(
             f"{len(confidence)} confidences and {len(right)} answers: pair them."
         )
-    if kind == "mass":
-        parts = np.array_split(np.sort(confidence), min(bins, len(confidence)))
-        borders = np.unique([(a[-1] + b[0]) / 2 for a, b in pairwise(parts)])
-    else:
-        borders = np.linspace(0, 1, bins + 1)[1:-1]
-    place = np.searchsorted(borders, confidence, side="left")
+    place = _places(confidence, bins, kind)
     rows = pd.DataFrame({"bin": place, "confidence": confidence, "accuracy": right})
     found = rows.groupby("bin").agg(
         confidence=("confidence", "mean"),
@@ -117,4 +112,16 @@ def calibrated_error(
     """
     random = np.random.default_rng(seed)
     drawn = random.random((draws, len(confidence))) < confidence
-    return float(np.mean([calibration_error(confidence, row, bins, kind) for row in drawn]))
+    held = np.eye(bins + 1)[_places(confidence, bins, kind)]  # [answers, bins]: 1 where it lies
+    gaps = np.abs((drawn - confidence) @ held)  # of each draw and bin, times the bin's answers
+    return float(gaps.sum(axis=1).mean() / len(confidence))
+
+
+def _places(confidence: np.ndarray, bins: int, kind: Kind) -> np.ndarray:
+    """The number of the bin that each confidence lies in."""
+    if kind == "mass":
+        parts = np.array_split(np.sort(confidence), min(bins, len(confidence)))
+        borders = np.unique([(a[-1] + b[0]) / 2 for a, b in pairwise(parts)])
+    else:
+        borders = np.linspace(0, 1, bins + 1)[1:-1]
+    return np.searchsorted(borders, confidence, side="left")
