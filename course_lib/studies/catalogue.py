@@ -2,7 +2,9 @@
 
 from course_lib.studies import (
     averaging,
+    card,
     causal,
+    contaminated,
     cures,
     forgetting,
     instructions,
@@ -28,6 +30,8 @@ MODULES = (
     kinds,
     tuning,
     averaging,
+    contaminated,
+    card,
 )
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 

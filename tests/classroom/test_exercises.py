@@ -225,6 +225,47 @@ def step_along_the_sum(model, optimizer, ids):
     return step_with(reduction="sum")(model, optimizer, ids).item() / targets
 
 
+def ece_of(confidence, right, bins, *, mass=False, alike=False, empty=False, whole=False):
+    """The calibration error with one thing wrong."""
+    place = (confidence * bins).ceil().long() - 1
+    parts = [(place == n).nonzero().squeeze(1) for n in range(bins)]
+    if mass:
+        parts = confidence.argsort().tensor_split(bins)
+    if not empty:
+        parts = [part for part in parts if len(part)]
+    gaps = torch.stack([confidence[part].mean() - right[part].mean() for part in parts])
+    weights = torch.tensor([float(len(part)) for part in parts]) / len(confidence)
+    if whole:
+        return float((gaps * weights).sum().abs())
+    return float(gaps.abs().mean() if alike else (gaps.abs() * weights).sum())
+
+
+def flagged_by(items, documents, n, *, joined=False, bag=False, whole=False, short=False, less=0):
+    """The finder of runs with one thing wrong."""
+    if joined:
+        documents = [[word for document in documents for word in document]]
+    if bag:
+        return [any(len(set(i) & set(d)) >= n for d in documents) for i in items]
+    if whole:
+        return [any(" ".join(i) in " ".join(d) for d in documents) for i in items]
+    if short:
+        found = flagged_by(items, documents, n)
+        return [len(i) < n or f for i, f in zip(items, found, strict=True)]
+
+    def runs(words):
+        return {tuple(words[i : i + n - less]) for i in range(len(words) - n + less + 1)}
+
+    seen = {run for document in documents for run in runs(document)}
+    return [not runs(item).isdisjoint(seen) for item in items]
+
+
+def rate_of(scores, *, tie=0.5, itself=0.5, others=1):
+    """Win rates with one thing wrong."""
+    mine, other = scores[:, None], scores[None]
+    wins = (mine > other).double() + tie * (mine == other).double()
+    return (wins.sum(dim=1) - itself).mean(dim=1) / (len(scores) - others)
+
+
 WRONG = {
     "train-step": [
         (step_with(shift=0), "No shift"),
@@ -649,6 +690,27 @@ WRONG |= {
         (lambda w, a, f, k: k / 2 * ((f * (w - a)) ** 2).sum(), "F must not be squared"),
         (lambda w, a, f, k: k / 2 * (f * (w - a) ** 2).mean(), "mean over the weights"),
         (lambda w, a, f, k: (k / 2 * (f * (w - a) ** 2).sum()).item(), "has no gradient"),
+    ],
+    "calibration-bins": [
+        (partial(ece_of, mass=True), "equal \\*mass\\*"),
+        (partial(ece_of, alike=True), "counts alike"),
+        (partial(ece_of, empty=True), "is nan"),
+        (partial(ece_of, whole=True), "cancel"),
+    ],
+    "ngram-overlap": [
+        (partial(flagged_by, joined=True), "over the border"),
+        (partial(flagged_by, bag=True), "in another order"),
+        (partial(flagged_by, whole=True), "in its middle"),
+        (partial(flagged_by, less=1), "one short|over the border"),
+        (partial(flagged_by, short=True), "fewer than n"),
+    ],
+    "win-rate": [
+        (partial(rate_of, tie=0, itself=0), "yours counts nothing"),
+        (partial(rate_of, tie=1, itself=1), "yours is a win"),
+        (partial(rate_of, itself=0), "ties with itself"),
+        (partial(rate_of, others=0), "\\*other\\* models"),
+        (lambda scores: rate_of(-scores), "worst model comes first"),
+        (lambda scores: scores.mean(dim=1), "mean score"),
     ],
 }
 

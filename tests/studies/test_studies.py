@@ -26,6 +26,8 @@ SLOW = (
     "forgetting-world",
     "cures-world",
     "averaging-smollm2",
+    "contamination-world",
+    "card-smollm2",
 )
 # Being recorded, by `make runs`: no claim may rest on an arm that has fewer than five seeds yet.
 UNDER_WAY: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 
 from course_lib.classroom.exercises.base import Exercise
 from course_lib.classroom.exercises.benchmarks import ChoiceByLikelihood, MultipleChoiceGrade
+from course_lib.classroom.exercises.card import CalibrationBins, NgramOverlap, WinRate
 from course_lib.classroom.exercises.causal import AlibiBias, Perplexity, ShiftLabels, TopP
 from course_lib.classroom.exercises.compute import LayerFlops, PetaflopsDays, Utilisation
 from course_lib.classroom.exercises.ladders import PowerLawExponent, TokensFor
@@ -72,6 +73,9 @@ EXERCISES: tuple[type[Exercise], ...] = (
     PairedTest,
     ChoiceByLikelihood,
     MultipleChoiceGrade,
+    CalibrationBins,
+    NgramOverlap,
+    WinRate,
 )
 
 
