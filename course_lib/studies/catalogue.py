@@ -8,11 +8,24 @@ from course_lib.studies import (
     ladder,
     masked,
     objectives,
+    pretraining,
+    reading,
     spans,
     tuning,
 )
 
-MODULES = (masked, causal, spans, objectives, ladder, labels, instructions, forgetting, tuning)
+MODULES = (
+    masked,
+    causal,
+    spans,
+    objectives,
+    ladder,
+    labels,
+    pretraining,
+    instructions,
+    forgetting,
+    tuning,
+)
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
 # The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.
@@ -20,5 +33,6 @@ BASES = {
     "bert-world": masked.MASKED_WORLD,
     "gpt2-world": causal.CAUSAL_WORLD_LONG,
     "bart-world": spans.INFILLING_WORLD,
+    "gpt2-prose": reading.PROSE,
     "gpt2-almanac": instructions.recipe(instructions.BASE),
 }
