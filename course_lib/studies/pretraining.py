@@ -1,7 +1,7 @@
-"""What pre-training builds, probed at several lengths of it: the recorded experiment of notebook 08.
+"""What pre-training builds, probed at several lengths of it: the experiment of notebook 08.
 
-A tiny GPT-2 reads the world for 100, 300 or 600 steps, by AdamW or by Muon, each run with a
-schedule of its own length. Then it is asked for grammar, facts and conclusions, as it is, without
+A tiny GPT-2 reads the world for 100, 300 or 600 steps by Muon, or for 300 by AdamW, each run with
+a schedule of its own length. Then it is asked for grammar, facts and conclusions, as it is, without
 any tuning: of several sentences or answers, which does it find likeliest?
 
 Written down before the runs were made:
@@ -18,11 +18,12 @@ Written down before the runs were made:
   would be above 0.25 here wherever it knows both parts.
 - A comparison asks which of two towns is larger, and which is smaller. Large towns are also talked
   about more, so a model that prefers the better-known name is right half of the time, not more.
-- If the optimizer made no difference at equal tokens, the losses would agree. Each has the rate, of
-  three, that gave the lowest validation loss after 300 steps, seed 0.
+- If the optimizer made no difference at equal tokens, the losses would agree. Each has the best of
+  three rates: AdamW of 3e-3, 6e-3 and 1.2e-2 by the validation loss of seed 0 after 300 steps, Muon
+  of 5e-3, 1e-2 and 2e-2, for a model of this shape and this text, in notebook 04.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from random import Random
 from statistics import fmean
@@ -119,7 +120,7 @@ class Fact(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The beginning of a sentence of the world, about a kind of subject, and the fact it asks for."""
+    """The beginning of a sentence of the world about a kind of subject, and the fact asked for."""
 
     kind: str
     prompt: str
@@ -283,10 +284,5 @@ def measure_probes(run: Run) -> dict[str, Any]:
     return found
 
 
-def _arms() -> Iterator[Recipe]:
-    for optimizer in RATES:
-        for steps in STEPS:
-            yield arm(optimizer, steps)
-
-
-STUDIES = (study("pretraining-world", list(_arms()), measure_probes, tolerance=0.2),)
+ARMS = [*(arm("muon", steps) for steps in STEPS), arm("adamw", STEPS[1])]
+STUDIES = (study("pretraining-world", ARMS, measure_probes, tolerance=0.2),)

@@ -1,15 +1,15 @@
 """Is what the base on real prose writes worth reading? Two hundred samples, judged.
 
 `python -m course_lib.studies.reading` draws them, has SmolLM2 read them, and keeps both in
-`data/outputs/gpt2-prose.json`: some ten minutes of one thread, most of it SmolLM2's.
+`data/outputs/gpt2-prose.json`: some minutes of one thread, most of them SmolLM2's.
 
 Written down before any sample was drawn: a sample starts from nothing but the mark that opens a
 document, at temperature 0.7 within a nucleus of 0.9, and ends with its last whole sentence. If the
 base wrote no English, SmolLM2 would be as surprised by it as by the same words in another order;
 the bars are that, and twice its median perplexity on held-out text of the Factbook, cut to the same
-length. If the base recited, its runs of eight words would stand in its training text; the bar is one
-in ten, and held-out text, which shares some phrases too, stands beside it. A low perplexity is no
-praise by itself: a text that repeats one safe sentence has it, so the share of different runs of
+length. If the base recited, its runs of eight words would stand in its training text; the bar is
+one in ten, and held-out text, which shares some phrases too, stands beside it. A low perplexity is
+no praise by itself: a text that repeats one safe sentence has it, so the share of different runs of
 three words is counted as well.
 """
 
@@ -28,6 +28,7 @@ from course_lib.corpora import load
 from course_lib.evaluation import document_losses
 from course_lib.generation import filter_logits
 from course_lib.models import evaluation_mode
+from course_lib.models.pinned import Published
 from course_lib.runtime import data_path, describe_machine, generator
 from course_lib.studies.design import recipe
 from course_lib.studies.writing import finished
@@ -37,6 +38,7 @@ from course_lib.training.run import code_digest
 BASE = "gpt2-prose"
 PROSE = recipe(BASE)
 COUNT = 200
+FEWER = 60  # of held-out texts, and of those with their words shuffled
 TOKENS = 110
 TEMPERATURE, TOP_P = 0.7, 0.9
 KEPT = "gpt2-prose.json"
@@ -62,9 +64,9 @@ def samples(
     return [finished(text) for text in written]
 
 
-def held_out(tokenizer: PreTrainedTokenizerBase, count: int = COUNT) -> list[str]:
+def held_out(tokenizer: PreTrainedTokenizerBase, count: int = FEWER) -> list[str]:
     """Beginnings of documents of the Factbook that no training saw, as long as the samples."""
-    texts = [*load("factbook", "test")["text"], *load("factbook", "validation")["text"]][:count]
+    texts = load("factbook", "test")["text"][:count]
     rows = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return [finished(tokenizer.decode(row[:TOKENS])) for row in rows]
 
@@ -117,32 +119,43 @@ def different(texts: Sequence[str], n: int = 3) -> float:
     return len(set(found)) / len(found)
 
 
+def judge_texts(judge: Published, texts: list[str]) -> dict[str, Any]:
+    """The texts, their perplexities under a model in bf16, and the two shares."""
+    half = judge.model.to(torch.bfloat16)
+    return {
+        "texts": texts,
+        "perplexity": perplexities(half, judge.tokenizer, texts),
+        "copied": copied(texts),
+        "different": different(texts),
+    }
+
+
 def judged() -> dict[str, Any]:
     """What is on record: for each kind of text the texts, their perplexities, and two shares."""
     return json.loads(data_path("outputs", KEPT).read_text(encoding="utf-8"))
 
 
 def main() -> None:
-    """Draw, judge and keep."""
+    """Draw, judge and keep; texts that were judged before are not judged again."""
     from course_lib.models.real import real
 
     base, judge = load_base(BASE), real("smollm2")
     written = samples(base.model, base.tokenizer)
     texts = {
-        "samples": written,
         "held out": held_out(base.tokenizer),
-        "shuffled": shuffled(written[: COUNT // 2]),
+        "samples": written,
+        "shuffled": shuffled(written[:FEWER]),
     }
+    path = data_path("outputs", KEPT)
+    before = judged() if path.is_file() else {}
     kept: dict[str, Any] = {"info": describe_machine() | {"code": code_digest()}}
     for name, these in texts.items():
-        kept[name] = {
-            "texts": these,
-            "perplexity": perplexities(judge.model, judge.tokenizer, these),
-            "copied": copied(these),
-            "different": different(these),
-        }
-    path = data_path("outputs", KEPT)
-    path.write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
+        found = before.get(name, {})
+        if found.get("texts") != these:
+            print(f"SmolLM2 reads {len(these)} texts: {name}", flush=True)
+            found = judge_texts(judge, these)
+        kept[name] = found
+        path.write_text(json.dumps(before | kept, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

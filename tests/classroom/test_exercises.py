@@ -652,11 +652,10 @@ WRONG |= {
     ],
 }
 
+
 def packed(documents, length, mark, behind=False, marked=True, apart=False, short=False):
     """Rows of documents with one thing wrong."""
-    parts = [
-        ([*d, mark] if behind else [mark, *d]) if marked else list(d) for d in documents
-    ]
+    parts = [([*d, mark] if behind else [mark, *d]) if marked else list(d) for d in documents]
     streams = parts if apart else [[token for part in parts for token in part]]
     return [
         stream[at : at + length]
@@ -730,8 +729,10 @@ WRONG |= {
         (lambda a, b, hashes: agreeing(a, b, hashes), "return their share"),
         (lambda a, b, hashes: agreeing(a, b, hashes, max) / len(hashes), "largest"),
         (
-            lambda a, b, hashes: len(set.intersection(*map(set, signed(a, b, hashes))))
-            / len(set.union(*map(set, signed(a, b, hashes)))),
+            lambda a, b, hashes: (
+                len(set.intersection(*map(set, signed(a, b, hashes))))
+                / len(set.union(*map(set, signed(a, b, hashes))))
+            ),
             "place by place",
         ),
         (lambda a, b, hashes: 7.0, "you say"),

@@ -51,7 +51,7 @@ class PackDocuments(Exercise):
             self._explain(got, want, documents, length)
 
     def _explain(self, got: list, want: list, documents: list, length: int) -> None:
-        flat, wanted = sum(got, []), sum(want, [])
+        flat, wanted = ([token for row in rows for token in row] for rows in (got, want))
         require(
             all(len(row) == length for row in got),
             f"Rows should have {length} ids; yours have {sorted({len(row) for row in got})}. A "
@@ -66,17 +66,15 @@ class PackDocuments(Exercise):
             got == want or flat != ends[: len(flat)],
             "Your marks stand behind the documents. Put each in front, as GPT-2's tokenizer does.",
         )
-        apart = [
-            row
-            for document in documents
-            for row in self.solution([document], length, 0)
-        ]
+        apart = [row for document in documents for row in self.solution([document], length, 0)]
         require(
             got == want or got != apart,
             "You begin each document on a row of its own and throw its rest away. Join all of them "
             "first, then cut: a row may hold the end of one and the start of the next.",
         )
-        require(got == want, f"Expected {want[:2]}..., you return {got[:2]}... of {len(want)} rows.")
+        require(
+            got == want, f"Expected {want[:2]}..., you return {got[:2]}... of {len(want)} rows."
+        )
 
 
 class BitsPerByte(Exercise):
@@ -123,7 +121,9 @@ class BitsPerByte(Exercise):
             ]  # fmt: skip
             for value, words in slips:
                 require(near(got, want) or not near(got, value), words)
-            require(near(got, want), f"{count} losses, {data} bytes: {want:.4f}, you say {got:.4f}.")
+            require(
+                near(got, want), f"{count} losses, {data} bytes: {want:.4f}, you say {got:.4f}."
+            )
 
 
 class MinHashSignature(Exercise):
@@ -179,4 +179,6 @@ class MinHashSignature(Exercise):
         ]  # fmt: skip
         for value, words in slips:
             require(near(got, want) or not near(got, value), words)
-        require(near(got, want), f"The signatures agree in {want:.3f} of places; you say {got:.3f}.")
+        require(
+            near(got, want), f"The signatures agree in {want:.3f} of places; you say {got:.3f}."
+        )
