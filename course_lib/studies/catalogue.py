@@ -13,6 +13,8 @@ from course_lib.studies import (
     ladder,
     masked,
     objectives,
+    pretraining,
+    reading,
     spans,
     tuning,
 )
@@ -32,6 +34,7 @@ MODULES = (
     averaging,
     contaminated,
     card,
+    pretraining,
 )
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
@@ -40,5 +43,6 @@ BASES = {
     "bert-world": masked.MASKED_WORLD,
     "gpt2-world": causal.CAUSAL_WORLD_LONG,
     "bart-world": spans.INFILLING_WORLD,
+    "gpt2-prose": reading.PROSE,
     "gpt2-almanac": instructions.recipe(instructions.BASE),
 }

@@ -748,6 +748,93 @@ WRONG |= {
     ],
 }
 
+
+def packed(documents, length, mark, behind=False, marked=True, apart=False, short=False):
+    """Rows of documents with one thing wrong."""
+    parts = [([*d, mark] if behind else [mark, *d]) if marked else list(d) for d in documents]
+    streams = parts if apart else [[token for part in parts for token in part]]
+    return [
+        stream[at : at + length]
+        for stream in streams
+        for at in range(0, len(stream), length)
+        if short or at + length <= len(stream)
+    ]
+
+
+def rate_of(step, steps, warmup, peak, first=1, floor=0.0, line=False, whole=False):
+    """The schedule with one thing wrong."""
+    if step < warmup:
+        return peak * (step + first) / warmup
+    done = step / steps if whole else (step - warmup) / (steps - warmup)
+    shape = 1 - done if line else (1 + math.cos(math.pi * done)) / 2
+    return peak * (floor + (1 - floor) * shape)
+
+
+def gradient_of(model, parts, mean=False, divide=True, last=False, wrong_loss=False):
+    """Accumulation with one thing wrong."""
+    count, total = sum(len(targets) for _, targets in parts), 0.0
+    for inputs, targets in parts:
+        if last:
+            model.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(inputs), targets, reduction="sum")
+        scale = len(targets) * len(parts) if mean else count if divide else 1
+        (loss / scale).backward()
+        total += loss.item()
+    return total if wrong_loss else total / count
+
+
+def signed(one, other, hashes, pick=min):
+    return [[pick(map(h, elements)) for h in hashes] for elements in (one, other)]
+
+
+def agreeing(one, other, hashes, pick=min):
+    return sum(a == b for a, b in zip(*signed(one, other, hashes, pick), strict=True))
+
+
+WRONG |= {
+    "pack-documents": [
+        (partial(packed, behind=True), "in front"),
+        (partial(packed, marked=False), "no mark"),
+        (partial(packed, apart=True), "row of its own"),
+        (partial(packed, short=True), "left out, not filled"),
+        (lambda d, n, m: packed(d, n, m)[:-1], "Expected"),
+    ],
+    "warmup-cosine": [
+        (partial(rate_of, first=0), "step 0 is zero"),
+        (partial(rate_of, floor=0.1), "tenth of the peak"),
+        (partial(rate_of, line=True), "straight line"),
+        (partial(rate_of, whole=True), "runs over all steps|highest rate"),
+        (lambda step, steps, warmup, peak: peak, "Step 0 of a warm-up"),
+    ],
+    "bits-per-byte": [
+        (lambda losses, text: sum(losses) / len(text.encode()), "nats per byte"),
+        (lambda losses, text: sum(losses) / math.log(2) / len(text), "characters"),
+        (lambda losses, text: sum(losses) / math.log(2) / len(losses), "divide by tokens"),
+        (lambda losses, text: sum(losses) * math.log(2) / len(text.encode()), "more bits"),
+        (lambda losses, text: 0.5, "you say"),
+    ],
+    "accumulate": [
+        (partial(gradient_of, mean=True), "planted mistake"),
+        (partial(gradient_of, divide=False), "never divide"),
+        (partial(gradient_of, last=True), "clears the gradient"),
+        (partial(gradient_of, wrong_loss=True), "gradient is right"),
+        (lambda model, parts: 1.0, "no gradient"),
+    ],
+    "minhash": [
+        (lambda a, b, hashes: len(a & b) / len(a | b), "from the sets"),
+        (lambda a, b, hashes: agreeing(a, b, hashes), "return their share"),
+        (lambda a, b, hashes: agreeing(a, b, hashes, max) / len(hashes), "largest"),
+        (
+            lambda a, b, hashes: (
+                len(set.intersection(*map(set, signed(a, b, hashes))))
+                / len(set.union(*map(set, signed(a, b, hashes))))
+            ),
+            "place by place",
+        ),
+        (lambda a, b, hashes: 7.0, "you say"),
+    ],
+}
+
 CASES = [(name, i) for name, answers in WRONG.items() for i in range(len(answers))]
 
 

@@ -17,6 +17,12 @@ from course_lib.classroom.exercises.metrics import (
 )
 from course_lib.classroom.exercises.mixtures import HalfwayBack, MixingTemperature
 from course_lib.classroom.exercises.objectives import EqualPrice, GapByWholeText, PseudoEntropy
+from course_lib.classroom.exercises.pretraining_steps import Accumulate, WarmupCosine
+from course_lib.classroom.exercises.pretraining_text import (
+    BitsPerByte,
+    MinHashSignature,
+    PackDocuments,
+)
 from course_lib.classroom.exercises.scaling_fits import FitLaw, HuberSum, ReadProfile
 from course_lib.classroom.exercises.spans import (
     CorruptSpans,
@@ -60,6 +66,11 @@ EXERCISES: tuple[type[Exercise], ...] = (
     ReadProfile,
     FitLaw,
     HuberSum,
+    PackDocuments,
+    WarmupCosine,
+    BitsPerByte,
+    Accumulate,
+    MinHashSignature,
     CompletionLabels,
     StopToken,
     LoraWeights,
