@@ -2,6 +2,8 @@
 
 from course_lib.studies import (
     causal,
+    docstrings,
+    domains,
     forgetting,
     instructions,
     labels,
@@ -12,7 +14,19 @@ from course_lib.studies import (
     tuning,
 )
 
-MODULES = (masked, causal, spans, objectives, ladder, labels, instructions, forgetting, tuning)
+MODULES = (
+    masked,
+    causal,
+    spans,
+    objectives,
+    ladder,
+    labels,
+    instructions,
+    forgetting,
+    tuning,
+    domains,
+    docstrings,
+)
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
 # The base models that notebooks start from, by the name of their folder in `data/checkpoints/`.
@@ -21,4 +35,5 @@ BASES = {
     "gpt2-world": causal.CAUSAL_WORLD_LONG,
     "bart-world": spans.INFILLING_WORLD,
     "gpt2-almanac": instructions.recipe(instructions.BASE),
+    "gpt2-general": domains.BASE,
 }

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from course_lib.classroom.exercises.base import Exercise
 from course_lib.classroom.exercises.causal import AlibiBias, Perplexity, ShiftLabels, TopP
 from course_lib.classroom.exercises.compute import LayerFlops, PetaflopsDays, Utilisation
+from course_lib.classroom.exercises.domains import Epochs, MixtureCounts, WordPerplexity
 from course_lib.classroom.exercises.ladders import PowerLawExponent, TokensFor
 from course_lib.classroom.exercises.masked import MacroF1, MaskTokens, UnigramLoss
 from course_lib.classroom.exercises.metrics import (
@@ -57,6 +58,9 @@ EXERCISES: tuple[type[Exercise], ...] = (
     ReadProfile,
     FitLaw,
     HuberSum,
+    MixtureCounts,
+    WordPerplexity,
+    Epochs,
     CompletionLabels,
     StopToken,
     LoraWeights,
