@@ -35,7 +35,7 @@ from course_lib.studies.design import recipe, study
 from course_lib.training import Run
 
 DOCSTRINGS = recipe("docstrings-smollm2")
-TEXTS = {"docstrings": 20, "factbook": 20, "reviews": 60}  # held-out texts of each corpus
+TEXTS = {"docstrings": 24, "factbook": 24, "reviews": 80}  # held-out texts of each corpus
 FIRST_TOKENS = 128
 OFTEN = 20  # times that a word of the domain stands in the training text, at the least
 PROMPTS = (
@@ -43,7 +43,7 @@ PROMPTS = (
     "Return the sum of the array elements over",
     "The capital of the country is",
 )
-NEW_TOKENS = 24
+NEW_TOKENS = 32
 
 _WORD = re.compile(r"[A-Za-z_]+")
 

@@ -20,9 +20,16 @@ from course_lib.training import load_base, run_and_measure
 SHORT = 2500  # steps; longer runs are left to `make runs`
 # A run of these takes many minutes, for its measurement trains more models, or the model is a real
 # one: they are left to `python -m course_lib runs --verify`.
-SLOW = ("tuning-smollm2", "instructions-mistakes", "forgetting-world", "cures-world")
+SLOW = (
+    "tuning-smollm2",
+    "instructions-mistakes",
+    "forgetting-world",
+    "cures-world",
+    "domains-world",
+    "docstrings-smollm2",
+)
 # Being recorded, by `make runs`: no claim may rest on an arm that has fewer than five seeds yet.
-UNDER_WAY = ("tuning-smollm2", "instructions-data")
+UNDER_WAY = ("tuning-smollm2", "instructions-data", "domains-world", "docstrings-smollm2")
 
 
 def recorded(name):
