@@ -15,7 +15,7 @@ Written down before the runs were made:
 - If going on with a domain cost nothing, the loss on general text would stay. If replay were no
   cure, or the rate alone decided, arms with more replay would lose as much as those with none.
 - If domain pre-training did not pay on a task, bases would judge reports alike, tuned on the same
-  labels. The ceiling is the Bayes rate, an accuracy of 0.88; floors are always saying the commoner
+  labels. The ceiling is the Bayes rate, an accuracy of 0.90; floors are always saying the commoner
   label (macro F1 of 1/3) and the model with fresh weights; a bag of words from the same labels is
   the laziest opponent. What pre-training is worth should shrink with the number of labels.
 - Artefacts: the general tokenizer cuts finance text into more pieces, so a token of it says less

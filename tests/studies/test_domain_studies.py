@@ -92,7 +92,7 @@ def test_macro_f1_of_the_right_labels_and_of_one_word():
 
 
 def test_tuning_leaves_the_base_as_it_was():
-    model, tokenizer = tiny_model("gpt2", positions=200), word_tokenizer("gpt2")
+    model, tokenizer = tiny_model("gpt2", length=200), word_tokenizer("gpt2")
     before = [weight.clone() for weight in model.parameters()]
     settings = domains.TUNING.replace(steps=1, warmup=0, batch=2)
     tuned = domains.tune(model, tokenizer, 2, 0, settings)
