@@ -6,6 +6,8 @@ from course_lib.studies import (
     causal,
     contaminated,
     cures,
+    docstrings,
+    domains,
     forgetting,
     instructions,
     kinds,
@@ -35,6 +37,8 @@ MODULES = (
     contaminated,
     card,
     pretraining,
+    domains,
+    docstrings,
 )
 STUDIES = {study.name: study for module in MODULES for study in module.STUDIES}
 
@@ -45,4 +49,5 @@ BASES = {
     "bart-world": spans.INFILLING_WORLD,
     "gpt2-prose": reading.PROSE,
     "gpt2-almanac": instructions.recipe(instructions.BASE),
+    "gpt2-general": domains.BASE,
 }

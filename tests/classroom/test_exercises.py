@@ -835,6 +835,51 @@ WRONG |= {
     ],
 }
 
+
+def down_then(weights, rows, give):
+    """Shares rounded down; `give` says who gets the rows that are left, from the exact shares."""
+    exact = [rows * weight / sum(weights) for weight in weights]
+    found = [int(share) for share in exact]
+    for place in give(exact, rows - sum(found)):
+        found[place] += 1
+    return found
+
+
+def all_to_the_largest(exact, left):
+    return [exact.index(max(exact))] * left
+
+
+def to_the_first(exact, left):
+    return range(left)
+
+
+WRONG |= {
+    "mixture-counts": [
+        (lambda w, n: [round(n * x / sum(w)) for x in w], "by itself makes rows"),
+        (lambda w, n: [n * x / sum(w) for x in w], "rows are whole"),
+        (lambda w, n: down_then(w, n, all_to_the_largest), "goes to several|lost most"),
+        (lambda w, n: down_then(w, n, to_the_first), "lost most"),
+        (lambda w, n: [int(n * x) for x in w], "by itself makes rows"),
+        (lambda w, n: [n // len(w)] * (len(w) - 1), "a count for each"),
+    ],
+    "word-perplexity": [
+        (lambda p, tokens, words: p * tokens / words, "perplexities multiply"),
+        (lambda p, tokens, words: p ** (words / tokens), "yours is easier"),
+        (lambda p, tokens, words: math.log(p) * tokens / words, "Undo the logarithm"),
+        (lambda p, tokens, words: p, "it should be"),
+    ],
+    "mixture-epochs": [
+        (lambda t, w, s: [t * x / y for x, y in zip(w, s, strict=True)], "not to 1"),
+        (lambda t, w, s: [t / sum(s)] * len(s), "in one pot"),
+        (
+            lambda t, w, s: [y * sum(w) / (t * x) for x, y in zip(w, s, strict=True)],
+            "upside down",
+        ),
+        (lambda t, w, s: [t * x / sum(w) for x in w], "divide by what it holds"),
+        (lambda t, w, s: [1.0] * len(w), "it should be"),
+    ],
+}
+
 CASES = [(name, i) for name, answers in WRONG.items() for i in range(len(answers))]
 
 

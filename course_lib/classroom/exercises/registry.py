@@ -7,6 +7,7 @@ from course_lib.classroom.exercises.benchmarks import ChoiceByLikelihood, Multip
 from course_lib.classroom.exercises.card import CalibrationBins, NgramOverlap, WinRate
 from course_lib.classroom.exercises.causal import AlibiBias, Perplexity, ShiftLabels, TopP
 from course_lib.classroom.exercises.compute import LayerFlops, PetaflopsDays, Utilisation
+from course_lib.classroom.exercises.domains import Epochs, MixtureCounts, WordPerplexity
 from course_lib.classroom.exercises.ladders import PowerLawExponent, TokensFor
 from course_lib.classroom.exercises.masked import MacroF1, MaskTokens, UnigramLoss
 from course_lib.classroom.exercises.metrics import (
@@ -71,6 +72,9 @@ EXERCISES: tuple[type[Exercise], ...] = (
     BitsPerByte,
     Accumulate,
     MinHashSignature,
+    MixtureCounts,
+    WordPerplexity,
+    Epochs,
     CompletionLabels,
     StopToken,
     LoraWeights,
