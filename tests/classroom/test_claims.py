@@ -76,6 +76,8 @@ def test_training_results_ask_for_five_seeds():
     fitted |= {"chinchilla-optimal", "llama-near-optimal", "gpt3-undertrained"}
     fitted |= {"bloomberggpt-optimal"}
     fitted |= {"fine-tuning-is-cheaper"}  # operations, by formula
+    # What models that are given answer; the interval is over questions.
+    fitted |= {"form-outweighs-knowledge", "mmlu-tests-knowledge", "bigbench-is-broad"}
     taught = [c for c in claims().values() if c.status == "taught"]
     taught = [c for c in taught if c.notebook != "05_compute"]  # arithmetic, no training
     assert all(c.seeds >= 5 for c in taught if c.id not in fitted)

@@ -92,6 +92,9 @@ def not_met(then, now, tolerance):
 
 def _numbers(value, name=""):
     """The numbers in nested lists and tables, with their places; texts are shown, not compared."""
+    if isinstance(value, dict) and {"well_formed", "distinct"} <= value.keys():
+        # The share of a share: with hardly a well-formed text it may be anything, of all it is not.
+        value = value | {"distinct": value["distinct"] * value["well_formed"]}
     if isinstance(value, dict | list):
         parts = value.items() if isinstance(value, dict) else enumerate(value)
         for key, part in parts:
