@@ -13,6 +13,7 @@ no praise by itself: a text that repeats one safe sentence has it, so the share 
 three words is counted as well.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -120,18 +121,23 @@ def different(texts: Sequence[str], n: int = 3) -> float:
 
 
 def judge_texts(judge: Published, texts: list[str]) -> dict[str, Any]:
-    """The texts, their perplexities under a model in bf16, and the two shares."""
+    """Which texts, their perplexities under a model in bf16, and the two shares."""
     half = judge.model.to(torch.bfloat16)
     return {
-        "texts": texts,
+        "of": fingerprint(texts),
         "perplexity": perplexities(half, judge.tokenizer, texts),
         "copied": copied(texts),
         "different": different(texts),
     }
 
 
+def fingerprint(texts: list[str]) -> str:
+    """Names texts that are not kept: the Factbook's stay in their package."""
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]
+
+
 def judged() -> dict[str, Any]:
-    """What is on record: for each kind of text the texts, their perplexities, and two shares."""
+    """What is on record: for each kind of text perplexities and two shares, and the samples."""
     return json.loads(data_path("outputs", KEPT).read_text(encoding="utf-8"))
 
 
@@ -151,10 +157,10 @@ def main() -> None:
     kept: dict[str, Any] = {"info": describe_machine() | {"code": code_digest()}}
     for name, these in texts.items():
         found = before.get(name, {})
-        if found.get("texts") != these:
+        if found.get("of") != fingerprint(these):
             print(f"SmolLM2 reads {len(these)} texts: {name}", flush=True)
             found = judge_texts(judge, these)
-        kept[name] = found
+        kept[name] = found | ({"texts": these} if name == "samples" else {})
         path.write_text(json.dumps(before | kept, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
