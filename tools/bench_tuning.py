@@ -7,6 +7,7 @@ steps do not count: memory is allocated in them.
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import statistics
