@@ -96,10 +96,9 @@ def trl(kind: str, steps: int, tick: Callable[[], None]) -> None:
             disable_tqdm=True,
         )
         options = {"processing_class": start.tokenizer, "callbacks": [Clock()]}
-        dataset = Dataset.from_dict(data)
-        InOrder(
-            start.model, settings, train_dataset=dataset, peft_config=adapter, **options
-        ).train()
+        options |= {"train_dataset": Dataset.from_dict(data), "peft_config": adapter}
+        with contextlib.redirect_stdout(sys.stderr):  # it prints every step
+            InOrder(start.model, settings, **options).train()
 
 
 SIDES = {"ours": ours, "trl": trl}
