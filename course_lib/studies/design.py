@@ -1,7 +1,7 @@
 """What the studies share: the seeds, the reader's own run, and how a study is put together."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -51,6 +51,11 @@ def top_margin(log_probs: torch.Tensor, answer: int) -> float:
     others = log_probs.clone()
     others[answer] = -math.inf
     return float(log_probs[answer] - others.max())
+
+
+def as_digits(values: Iterable[bool]) -> str:
+    """A digit an item: a list of booleans takes six times the room in a record."""
+    return "".join(str(int(value)) for value in values)
 
 
 def measure_nothing_more(run: Run) -> dict[str, float]:

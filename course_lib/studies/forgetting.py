@@ -72,9 +72,9 @@ def behind(run: Run, name: str, tasks: dict[str, float], **changes: Any) -> Run:
 # ---------------------------------------------------------------- what is measured
 
 
-def ranked(model: nn.Module, tokenizer: PreTrainedTokenizerBase, count: int = TEST) -> float:
-    """Share of held-out reviews whose label is the likelier of the two."""
-    rows = load_pairs(f"requests/{OLD}", "test", documents=count)
+def ranked(model: nn.Module, tokenizer: PreTrainedTokenizerBase, task: str = OLD) -> float:
+    """Share of held-out texts, reviews or reports, whose label is the likelier of the two."""
+    rows = load_pairs(f"requests/{task}", "test", documents=TEST)
     choices = [LABELS] * len(rows)
     scores = choice_log_probs(model, tokenizer, rows["prompt"], choices, template="plain")
     return fmean(

@@ -26,10 +26,9 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from course_lib.corpora.examples import load_pairs
-from course_lib.corpora.requests import LABELS
 from course_lib.finetuning import choice_log_probs
 from course_lib.studies.design import study
-from course_lib.studies.forgetting import BASE, stage
+from course_lib.studies.forgetting import BASE, ranked, stage
 from course_lib.studies.instructions import TEST, ask, score
 from course_lib.training import Recipe, Run
 
@@ -53,7 +52,7 @@ def measure_kinds(run: Run) -> dict[str, Any]:
         found[task] = score(task, written, gold)
         found[f"{task}_words"] = [list(row) for row in zip(prompts, written, gold, strict=True)][:3]
         found[f"{task}_nats"] = nats_of_answers(run.model, run.tokenizer, task)
-    return found | {"earnings_ranked": labels_in_order(run.model, run.tokenizer)}
+    return found | {"earnings_ranked": ranked(run.model, run.tokenizer, "earnings")}
 
 
 def nats_of_answers(model: nn.Module, tokenizer: PreTrainedTokenizerBase, task: str) -> float:
@@ -62,17 +61,6 @@ def nats_of_answers(model: nn.Module, tokenizer: PreTrainedTokenizerBase, task: 
     choices = [[text] for text in rows["completion"]]
     scores = choice_log_probs(model, tokenizer, rows["prompt"], choices, template="plain")
     return -fmean(float(found[0]) for found in scores)
-
-
-def labels_in_order(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> float:
-    """Share of held-out reports whose label is the likelier of the two."""
-    rows = load_pairs("requests/earnings", "test", documents=TEST)
-    choices = [LABELS] * len(rows)
-    scores = choice_log_probs(model, tokenizer, rows["prompt"], choices, template="plain")
-    return fmean(
-        LABELS[int(found.argmax())] == gold
-        for found, gold in zip(scores, rows["completion"], strict=True)
-    )
 
 
 STUDIES = (

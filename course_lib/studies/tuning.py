@@ -31,7 +31,6 @@ Questions on countries (`course_lib.corpora.countries`) were chosen by the Factb
 by what the model knows; the questions that remind share none of their relations or countries.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from statistics import fmean
 from typing import Any
@@ -46,7 +45,7 @@ from course_lib.finetuning import answers, choice_log_probs, drift, text_perplex
 from course_lib.finetuning.divergence import by_place
 from course_lib.models.adapters import merged
 from course_lib.models.pinned import Published
-from course_lib.studies.design import recipe, study
+from course_lib.studies.design import as_digits, recipe, study
 from course_lib.training import Run
 
 REVIEWS = 200
@@ -91,7 +90,7 @@ def measured(asked: Published, start: Published, *, count: int | None = None) ->
     """
     model, tokenizer = asked.model, asked.tokenizer
     judged = reviews_right(model, tokenizer, "test", count or REVIEWS)
-    found = {"reviews": fmean(judged), "reviews_right": _bits(judged)}
+    found = {"reviews": fmean(judged), "reviews_right": as_digits(judged)}
     found |= _of_countries(asked, count) | _of_general(asked, start, count)
     texts = load("factbook", "test", documents=count or TEXTS)["text"]
     return found | {
@@ -126,14 +125,14 @@ def _of_countries(asked: Published, count: int | None) -> dict[str, Any]:
     shown = questions[:: _stride(len(questions), SHOWN)]
     return {
         "generated": fmean(named),
-        "generated_right": _bits(named),
+        "generated_right": as_digits(named),
         "ranked": fmean(lead > 0 for lead in leads),
-        "ranked_right": _bits(lead > 0 for lead in leads),
+        "ranked_right": as_digits(lead > 0 for lead in leads),
         "margin": fmean(leads),
         "ranked_plain": fmean(lead > 0 for lead in leads_plain),
         "margin_plain": fmean(leads_plain),
         "sentences_countries": fmean(long),
-        "sentences_right": _bits(long),
+        "sentences_right": as_digits(long),
         "words_countries": {q.question: written[questions.index(q)] for q in shown},
     }
 
@@ -155,10 +154,6 @@ def _lead(scores: Any, gold: int) -> float:
     """Log-probability of the right choice minus that of the best wrong one, in nats."""
     wrong = [float(score) for place, score in enumerate(scores) if place != gold]
     return float(scores[gold]) - max(wrong)
-
-
-def _bits(values: Sequence[bool] | Any) -> str:
-    return "".join(str(int(value)) for value in values)
 
 
 def _stride(total: int, count: int | None) -> int:

@@ -880,8 +880,6 @@ WRONG |= {
     ],
 }
 
-CASES = [(name, i) for name, answers in WRONG.items() for i in range(len(answers))]
-
 
 def blank(*arguments):
     raise NotImplementedError
@@ -951,6 +949,8 @@ WRONG |= {
         (graded(mean_of_tied, mean=False), "divide by the number"),
     ],
 }
+
+CASES = [(name, i) for name, answers in WRONG.items() for i in range(len(answers))]
 
 
 @pytest.mark.parametrize("name", registered())

@@ -144,6 +144,16 @@ def require_number(value: Any, what: str) -> float:
         raise WrongError(f"{what} should be one number, yours is a {kind}{shape}.") from None
 
 
+def whole_number(draw: torch.Generator, low: int, high: int) -> int:
+    """From `low` to `high - 1`."""
+    return int(torch.randint(low, high, (), generator=draw))
+
+
+def number_between(draw: torch.Generator, low: float, high: float) -> float:
+    """Uniform, from `low` to `high`."""
+    return low + (high - low) * float(torch.rand((), generator=draw, dtype=torch.float64))
+
+
 def near(got: float, want: float) -> bool:
     """Equal up to the rounding of float32."""
     return math.isclose(got, want, rel_tol=1e-4, abs_tol=1e-6)

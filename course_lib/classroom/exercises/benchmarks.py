@@ -37,11 +37,12 @@ class ChoiceByLikelihood(Exercise):
 
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Choices of which each rule, right or wrong, picks another one, in a shuffled order."""
-        # Tokens and characters are at odds: few long tokens against many short ones.
+        # Tokens and characters are at odds: few long tokens against many short ones. Each rule, and
+        # the smallest sum, picks another choice.
         shapes = [("sol", [-1.0]), ("boliviano", [-0.9, -0.9]), ("quetzal de Guatemala", [-3.4]),
-                  ("a b c d", [-0.35] * 7)]  # fmt: skip
+                  ("a b c d", [-0.35] * 7), ("United States dollar", [-2.5] * 3)]  # fmt: skip
         for _ in range(6):
-            order = torch.randperm(4, generator=draw).tolist()
+            order = torch.randperm(len(shapes), generator=draw).tolist()
             factor = 0.8 + 0.4 * float(torch.rand((), generator=draw))
             choices = [shapes[i][0] for i in order]
             log_probs = [torch.tensor(shapes[i][1]) * factor for i in order]

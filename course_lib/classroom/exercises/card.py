@@ -12,12 +12,8 @@ from course_lib.classroom.exercises.base import (
     require,
     require_number,
     require_tensor,
+    whole_number,
 )
-
-
-def _integer(draw: torch.Generator, low: int, high: int) -> int:
-    """From `low` to `high - 1`."""
-    return int(torch.randint(low, high, (), generator=draw))
 
 
 class CalibrationBins(Exercise):
@@ -53,7 +49,9 @@ class CalibrationBins(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Confidences that leave bins empty, of a model that is too sure in one half only."""
         for bins in (4, 5, 10):
-            sure = 0.55 + 0.4 * torch.rand(_integer(draw, 150, 300), generator=draw).double() ** 2
+            sure = (
+                0.55 + 0.4 * torch.rand(whole_number(draw, 150, 300), generator=draw).double() ** 2
+            )
             honest = torch.where(sure > 0.7, sure - 0.3, sure + 0.2)
             right = (torch.rand(len(sure), generator=draw) < honest).double()
             self._compare(answer, sure, right, bins)
@@ -124,7 +122,7 @@ class NgramOverlap(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """A part of an item; words out of order; a run over two documents; a short item."""
         for _ in range(3):
-            n, words = _integer(draw, 3, 6), [f"word{i}" for i in range(60)]
+            n, words = whole_number(draw, 3, 6), [f"word{i}" for i in range(60)]
             order = torch.randperm(60, generator=draw).tolist()
             a, b, c, d, e = ([words[i] for i in order[12 * k : 12 * k + 12]] for k in range(5))
             middle = ["so", *a[4 : 4 + n], "then"]
@@ -176,7 +174,7 @@ class WinRate(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Scores on different scales, some of them equal."""
         for _ in range(4):
-            models, measures = _integer(draw, 3, 7), _integer(draw, 2, 6)
+            models, measures = whole_number(draw, 3, 7), whole_number(draw, 2, 6)
             scores = torch.randint(4, (models, measures), generator=draw).double()
             scores[0], scores[1] = 9.0, scores[1] - 1  # one that wins, no tie; unequal others
             scores[:, 0] *= 100

@@ -5,14 +5,16 @@ from typing import Any
 
 import torch
 
-from course_lib.classroom.exercises.base import Exercise, near, require, require_number
+from course_lib.classroom.exercises.base import (
+    Exercise,
+    near,
+    require,
+    require_number,
+    whole_number,
+)
 from course_lib.compute import from_petaflops_days, six_nd
 
 SECONDS_PER_DAY = 24 * 60 * 60
-
-
-def _whole(draw: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high, (), generator=draw))
 
 
 def _refuse(got: float, slips: dict[str, float]) -> None:
@@ -56,8 +58,8 @@ class LayerFlops(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Odd sizes, so that no two slips meet."""
         for _ in range(10):
-            width, length = 2 * _whole(draw, 20, 200) + 1, 2 * _whole(draw, 20, 200)
-            inner = 3 * width + _whole(draw, 1, width)
+            width, length = 2 * whole_number(draw, 20, 200) + 1, 2 * whole_number(draw, 20, 200)
+            inner = 3 * width + whole_number(draw, 1, width)
             got = require_number(answer(width, inner, length), "The count")
             square, both = 2 * length * width**2, 4 * length * width * inner
             pairs = 4 * length**2 * width
@@ -114,8 +116,8 @@ class PetaflopsDays(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Sizes from 10 million parameters to 100 billion."""
         for _ in range(10):
-            parameters = _whole(draw, 10, 10_000) * 1e7
-            tokens = _whole(draw, 1, 2000) * 1e9
+            parameters = whole_number(draw, 10, 10_000) * 1e7
+            tokens = whole_number(draw, 1, 2000) * 1e9
             got = require_number(answer(parameters, tokens), "The answer")
             flops = six_nd(parameters, tokens)
             want = flops / from_petaflops_days(1)
@@ -168,9 +170,9 @@ class Utilisation(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Clusters between a tenth and six tenths of their peak."""
         for _ in range(10):
-            parameters, cards = _whole(draw, 1, 200) * 1e9, 2 * _whole(draw, 2, 1000)
-            peak = _whole(draw, 100, 1000)
-            share = _whole(draw, 100, 600) / 1000
+            parameters, cards = whole_number(draw, 1, 200) * 1e9, 2 * whole_number(draw, 2, 1000)
+            peak = whole_number(draw, 100, 1000)
+            share = whole_number(draw, 100, 600) / 1000
             tokens = share * cards * peak * 1e12 / (6 * parameters)
             got = require_number(answer(parameters, tokens, cards, peak), "The share")
             _refuse(

@@ -5,17 +5,16 @@ from typing import Any
 
 import torch
 
-from course_lib.classroom.exercises.base import Exercise, near, require, require_number
+from course_lib.classroom.exercises.base import (
+    Exercise,
+    near,
+    number_between,
+    require,
+    require_number,
+    whole_number,
+)
 
 NOTEBOOK = "09_domain_pretraining"
-
-
-def _between(draw: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand((), generator=draw))
-
-
-def _whole(draw: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high, (), generator=draw))
 
 
 class MixtureCounts(Exercise):
@@ -50,10 +49,10 @@ class MixtureCounts(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Two to five corpora, weights of all sizes; once weights that sum to one."""
         for turn in range(30):
-            weights = [_between(draw, 0.5, 9.5) for _ in range(_whole(draw, 2, 6))]
+            weights = [number_between(draw, 0.5, 9.5) for _ in range(whole_number(draw, 2, 6))]
             if turn % 5 == 0:
                 weights = [weight / sum(weights) for weight in weights]
-            rows = _whole(draw, 10, 200)
+            rows = whole_number(draw, 10, 200)
             shown = [round(weight, 3) for weight in weights]
             asked = f"For weights {shown} and {rows} rows:"
             got = answer(list(weights), rows)
@@ -115,8 +114,8 @@ class WordPerplexity(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Cut into more tokens than words, into as many, and into fewer."""
         for turn in range(12):
-            perplexity, words = _between(draw, 2, 40), _whole(draw, 50, 200)
-            tokens = words if turn % 4 == 3 else int(words * _between(draw, 1.2, 2.5))
+            perplexity, words = number_between(draw, 2, 40), whole_number(draw, 50, 200)
+            tokens = words if turn % 4 == 3 else int(words * number_between(draw, 1.2, 2.5))
             asked = f"For perplexity {perplexity:.2f}, {tokens} tokens, {words} words:"
             got = require_number(answer(perplexity, tokens, words), f"{asked} the answer")
             want, fertility = self.solution(perplexity, tokens, words), tokens / words
@@ -163,12 +162,12 @@ class Epochs(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Two to four corpora of different sizes; weights that do and do not sum to one."""
         for turn in range(12):
-            count = _whole(draw, 2, 5)
-            weights = [_between(draw, 1, 9) for _ in range(count)]
+            count = whole_number(draw, 2, 5)
+            weights = [number_between(draw, 1, 9) for _ in range(count)]
             if turn % 3 == 0:
                 weights = [weight / sum(weights) for weight in weights]
-            sizes = [_between(draw, 10, 900) for _ in range(count)]
-            tokens = _between(draw, 100, 3000)
+            sizes = [number_between(draw, 10, 900) for _ in range(count)]
+            tokens = number_between(draw, 100, 3000)
             got = answer(tokens, list(weights), list(sizes))
             asked = f"For {tokens:.0f} tokens, weights {[round(w, 2) for w in weights]}:"
             require(

@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 
-from course_lib.classroom.exercises.base import Exercise, near, require, require_number
+from course_lib.classroom.exercises.base import (
+    Exercise,
+    near,
+    number_between,
+    require,
+    require_number,
+)
 from course_lib.scaling import Law
-
-
-def _between(draw: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand((), generator=draw, dtype=torch.float64))
 
 
 class PowerLawExponent(Exercise):
@@ -40,9 +42,9 @@ class PowerLawExponent(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Two runs on a law that is known here."""
         for _ in range(10):
-            alpha, floor = _between(draw, 0.2, 0.9), _between(draw, 0.5, 2)
-            size, times = round(_between(draw, 1e4, 1e5)), round(_between(draw, 3, 30))
-            above = _between(draw, 0.5, 2)
+            alpha, floor = number_between(draw, 0.2, 0.9), number_between(draw, 0.5, 2)
+            size, times = round(number_between(draw, 1e4, 1e5)), round(number_between(draw, 3, 30))
+            above = number_between(draw, 0.5, 2)
             small = (size, floor + above)
             large = (size * times, floor + above * times**-alpha)
             got = require_number(answer(small, large, floor), "The exponent")
@@ -96,9 +98,11 @@ class TokensFor(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Reachable losses first, then one below what the size allows."""
         for _ in range(10):
-            alpha, beta, floor = (_between(draw, *r) for r in ((0.3, 0.8), (0.3, 0.9), (0.5, 2)))
-            params, tokens = _between(draw, 1e4, 1e6), _between(draw, 1e5, 1e7)
-            size, data = _between(draw, 0.1, 0.5), _between(draw, 0.1, 0.5)
+            alpha, beta, floor = (
+                number_between(draw, *r) for r in ((0.3, 0.8), (0.3, 0.9), (0.5, 2))
+            )
+            params, tokens = number_between(draw, 1e4, 1e6), number_between(draw, 1e5, 1e7)
+            size, data = number_between(draw, 0.1, 0.5), number_between(draw, 0.1, 0.5)
             law = Law(size * params**alpha, data * tokens**beta, floor, alpha, beta)
             self._reachable(answer, floor + size + data, params, law, tokens)
             out = require_number(answer(floor + 0.9 * size, params, law), "The answer")

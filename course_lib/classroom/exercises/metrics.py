@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
-from course_lib.classroom.exercises.base import Exercise, WrongError, near, require, require_number
-
-
-def _integer(draw: torch.Generator, low: int, high: int) -> int:
-    """From `low` to `high - 1`."""
-    return int(torch.randint(low, high, (), generator=draw))
+from course_lib.classroom.exercises.base import (
+    Exercise,
+    WrongError,
+    near,
+    require,
+    require_number,
+    whole_number,
+)
 
 
 class BrevityPenalty(Exercise):
@@ -49,10 +51,10 @@ class BrevityPenalty(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """A short corpus with unequal texts, one with a tie, and one that is too long."""
         for _ in range(5):
-            lengths = [_integer(draw, 3, 20) for _ in range(4)]
-            references = [[n + _integer(draw, 1, 6), n + 9] for n in lengths]
+            lengths = [whole_number(draw, 3, 20) for _ in range(4)]
+            references = [[n + whole_number(draw, 1, 6), n + 9] for n in lengths]
             self._compare(answer, lengths, references)
-        length = _integer(draw, 9, 15)
+        length = whole_number(draw, 9, 15)
         self._compare(answer, [length, 5], [[length + 2, length - 2], [9]])
         self._compare(answer, [length, 9], [[length - 3], [8]])
 
@@ -124,7 +126,7 @@ class RougeL(Exercise):
         words = ["the", "cat", "dog", "sat", "on", "mat", "and", "ran"]
         for _ in range(12):
             a, b = (
-                [words[_integer(draw, 0, len(words))] for _ in range(_integer(draw, *size))]
+                [words[whole_number(draw, 0, len(words))] for _ in range(whole_number(draw, *size))]
                 for size in ((4, 9), (8, 14))
             )
             self._compare(answer, a, b)
@@ -192,7 +194,7 @@ class AccuracyTrap(Exercise):
 
         for _ in range(8):
             names = [["yes", "no", "so"], ["spam", "mail", "news"], ["c", "a", "b"]]
-            labels = names[_integer(draw, 0, 3)][: _integer(draw, 2, 4)]
+            labels = names[whole_number(draw, 0, 3)][: whole_number(draw, 2, 4)]
             order = torch.randperm(len(labels), generator=draw).tolist()
             rare = [labels[i] for i in order[1:]]
             expected = [labels[order[0]]] * 56 + [rare[i % len(rare)] for i in range(4)]
@@ -264,7 +266,7 @@ class PairedTest(Exercise):
     def _compare(
         self, answer: Callable[..., Any], a: torch.Tensor, b: torch.Tensor, draw: torch.Generator
     ) -> None:
-        seed = _integer(draw, 0, 2**31)
+        seed = whole_number(draw, 0, 2**31)
 
         def ask(seed: int) -> float:
             given = answer(a.clone(), b.clone(), torch.Generator().manual_seed(seed))

@@ -5,7 +5,14 @@ from typing import Any
 
 import torch
 
-from course_lib.classroom.exercises.base import Exercise, near, require, require_number
+from course_lib.classroom.exercises.base import (
+    Exercise,
+    near,
+    number_between,
+    require,
+    require_number,
+    whole_number,
+)
 
 MULTITASK = "12_multitask_finetuning"
 
@@ -47,11 +54,11 @@ class MixingTemperature(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Random counts, of which at least one is above the limit and one below."""
         for _ in range(10):
-            n = int(torch.randint(2, 6, (), generator=draw))
+            n = whole_number(draw, 2, 6)
             counts = torch.randint(10, 5000, (n,), generator=draw).tolist()
-            counts += [torch.randint(6000, 90000, (), generator=draw).item()]
+            counts += [whole_number(draw, 6000, 90000)]
             limit = 5500
-            temperature = 1.5 + 4 * torch.rand((), generator=draw).item()
+            temperature = number_between(draw, 1.5, 5.5)
             got = _numbers(answer(list(counts), temperature, limit), n + 1, "The shares")
             want = self.solution(counts, temperature, limit)
             cut = [min(count, limit) for count in counts]

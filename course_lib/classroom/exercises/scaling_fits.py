@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from course_lib.classroom.exercises.base import Exercise, near, require, require_number
+from course_lib.classroom.exercises.base import (
+    Exercise,
+    near,
+    number_between,
+    require,
+    require_number,
+    whole_number,
+)
 from course_lib.scaling import Law, isoflop_design, random_law
 
 NAMES = ("A", "B", "E", "alpha", "beta")
-
-
-def _uniform(draw: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand((), generator=draw))
 
 
 class FitLaw(Exercise):
@@ -144,10 +147,11 @@ class HuberSum(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Residuals on both sides of delta and of zero."""
         for _ in range(5):
-            count = int(torch.randint(6, 40, (), generator=draw))
-            delta = _uniform(draw, 0.001, 0.5)
+            count = whole_number(draw, 6, 40)
+            delta = number_between(draw, 0.001, 0.5)
             residuals = delta * 3 * torch.randn(count, generator=draw, dtype=torch.float64).numpy()
-            residuals[:3] = -0.5 * delta, 0.25 * delta, -2 * delta
+            # One beyond delta on either side: else a forgotten size looks like a forgotten line.
+            residuals[:4] = -0.5 * delta, 0.25 * delta, -2 * delta, 3 * delta
             got = require_number(answer(residuals.copy(), delta), "The objective")
             size = np.abs(residuals)
             pieces = np.where(size <= delta, size**2 / 2, delta * (size - delta / 2))
@@ -215,9 +219,9 @@ class ReadProfile(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Profiles with a vertex inside, beyond either end, and a hill."""
         for place in (0.3, 0.7, 1.5, -0.5, 0.4):
-            low = _uniform(draw, 15, 22)
+            low = number_between(draw, 15, 22)
             v = np.linspace(low, low + 3, 7)
-            center, depth = low + 3 * place, _uniform(draw, 0.02, 0.1)
+            center, depth = low + 3 * place, number_between(draw, 0.02, 0.1)
             loss = 2.5 + depth * (v - center) ** 2
             self._inside_or_not(answer, np.exp(v), loss, center)
         v = np.linspace(18, 21, 7)

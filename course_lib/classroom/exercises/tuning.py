@@ -5,14 +5,16 @@ from typing import Any
 
 import torch
 
-from course_lib.classroom.exercises.base import Exercise, near, require, require_number
+from course_lib.classroom.exercises.base import (
+    Exercise,
+    near,
+    require,
+    require_number,
+    whole_number,
+)
 
 TUNING, FORGETTING = "10_instruction_finetuning", "11_catastrophic_forgetting"
 NO_TARGET = -100
-
-
-def _whole(draw: torch.Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high, (), generator=draw))
 
 
 def _ids(draw: torch.Generator, count: int) -> list[int]:
@@ -58,9 +60,12 @@ class CompletionLabels(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Rows of all lengths, some with no room left for padding."""
         for turn in range(12):
-            prompt, completion = _ids(draw, _whole(draw, 2, 8)), _ids(draw, _whole(draw, 1, 6))
+            prompt, completion = (
+                _ids(draw, whole_number(draw, 2, 8)),
+                _ids(draw, whole_number(draw, 1, 6)),
+            )
             end, used = 2, len(prompt) + len(completion) + 1
-            length = used if turn % 4 == 3 else used + _whole(draw, 1, 5)
+            length = used if turn % 4 == 3 else used + whole_number(draw, 1, 5)
             got = _rows(answer(list(prompt), list(completion), end, length), length, "The labels")
             want = self.solution(prompt, completion, end, length)
             self._explain(got, want, prompt, completion, end)
@@ -125,11 +130,16 @@ class StopToken(Exercise):
         """Prompts with and without an end token of their own; padding or none."""
         for turn in range(12):
             end = 2
-            prompt = _ids(draw, _whole(draw, 2, 6))
+            prompt = _ids(draw, whole_number(draw, 2, 6))
             if turn % 2:
-                prompt[_whole(draw, 0, len(prompt))] = end
-            completion = _ids(draw, _whole(draw, 1, 5))
-            row = [*prompt, *completion, end, *[end] * (_whole(draw, 0, 4) if turn % 3 else 0)]
+                prompt[whole_number(draw, 0, len(prompt))] = end
+            completion = _ids(draw, whole_number(draw, 1, 5))
+            row = [
+                *prompt,
+                *completion,
+                end,
+                *[end] * (whole_number(draw, 0, 4) if turn % 3 else 0),
+            ]
             got = _rows(answer(list(row), len(prompt), end), len(row), "The labels")
             self._explain(got, row, len(prompt), end)
 
@@ -176,8 +186,14 @@ class LoraWeights(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Matrices that are not square, so that no two slips meet."""
         for _ in range(8):
-            count, rank, layers = _whole(draw, 2, 5), _whole(draw, 2, 17), _whole(draw, 3, 40)
-            shapes = [(_whole(draw, 20, 300), _whole(draw, 301, 600)) for _ in range(count)]
+            count, rank, layers = (
+                whole_number(draw, 2, 5),
+                whole_number(draw, 2, 17),
+                whole_number(draw, 3, 40),
+            )
+            shapes = [
+                (whole_number(draw, 20, 300), whole_number(draw, 301, 600)) for _ in range(count)
+            ]
             got = require_number(answer(list(shapes), rank, layers), "The count")
             want = self.solution(shapes, rank, layers)
             slips = {
@@ -221,7 +237,7 @@ class BackwardTransfer(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Random matrices of three to six tasks."""
         for _ in range(10):
-            n = _whole(draw, 3, 7)
+            n = whole_number(draw, 3, 7)
             scores = torch.rand(n, n, generator=draw).tolist()
             got = require_number(answer([list(row) for row in scores]), "The transfer")
             want = self.solution(scores)
@@ -271,7 +287,7 @@ class EwcPenalty(Exercise):
     def properties(self, answer: Callable[..., Any], draw: torch.Generator) -> None:
         """Random weights; and the gradient, which must be that of the parabola."""
         for _ in range(8):
-            shape = (_whole(draw, 2, 5), _whole(draw, 2, 5))
+            shape = (whole_number(draw, 2, 5), whole_number(draw, 2, 5))
             weights, anchors = (torch.randn(shape, generator=draw) for _ in range(2))
             fisher = torch.rand(shape, generator=draw) + 0.1
             strength = 1 + 9 * torch.rand((), generator=draw).item()

