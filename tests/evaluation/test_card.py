@@ -146,7 +146,8 @@ def test_changes_by_hand():
 
 
 def test_the_worst_of_all_versions_counts():
-    assert worst_case([[1, 1, 0], [1, 0, 1]]).tolist() == [True, False, False]
+    versions = [[1, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 1]]
+    assert worst_case(versions).tolist() == [True, False, False, True]
     for rows in ([], [[1], [1, 0]]):
         with pytest.raises(BadArgumentError):
             worst_case(rows)
