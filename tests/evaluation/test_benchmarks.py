@@ -92,6 +92,16 @@ def test_scores_are_the_harnesss_and_ours(found):
         assert score.items == 12
 
 
+def test_the_standard_error_is_that_of_a_share(found):
+    shares = [score for score in found.scores if score.metric in ("acc", "exact_str_match")]
+    assert len({score.value for score in shares}) > 3
+    for score in shares:
+        theirs = found.results["results"][score.task][f"{score.metric}_stderr,none"]
+        spread = score.value * (1 - score.value)
+        assert score.stderr == pytest.approx(math.sqrt(spread / (score.items - 1)), abs=1e-12)
+        assert theirs == "N/A" or score.stderr == pytest.approx(theirs, abs=1e-12)
+
+
 def test_the_first_score_is_the_one_that_the_benchmark_reports(found):
     first = {task: found.score(task).metric for task in TASKS}
     assert first["glue_acceptability"] == "mcc"
