@@ -27,6 +27,7 @@ from course_lib.evaluation.benchmarks import (
     task_names,
 )
 from course_lib.evaluation.benchmarks.pairs import training_pairs
+from course_lib.evaluation.benchmarks.scores import scores_of
 from course_lib.runtime import data_path
 from course_lib.training import load_base
 
@@ -116,6 +117,17 @@ def test_chance_is_one_over_the_choices(found):
     assert found.score("glue_inference").chance == pytest.approx(1 / 3)
     assert found.score("glue_acceptability").chance == 0
     assert math.isnan(found.score("bigbench_small_sums").chance)
+
+
+def test_chance_is_the_mean_over_items_with_more_and_with_fewer_choices():
+    samples = [{"acc": 1.0, "arguments": range(2)}, {"acc": 0.0, "arguments": range(4)}]
+    found = {
+        "samples": {"odd": samples},
+        "configs": {"odd": {"metric_list": [{"metric": "acc"}]}},
+        "results": {"odd": {"acc,none": 0.5}},
+    }
+    [score] = scores_of(found)
+    assert score.chance == pytest.approx((1 / 2 + 1 / 4) / 2)
 
 
 def test_five_shots_are_five_solved_questions(tiny):
