@@ -13,6 +13,11 @@ Written down before they were made:
   examples and the model are the same.
 - If multiple choice measured a liking for a place, a letter, and not the answer, `letters` would
   move with the order of the choices, while the answers stay what they are.
+- If only what stands last in a prompt counted, five examples cut down to what 32 tokens hold (the
+  question and an example at the most; the harness cuts on the left and goes on) would do as well as
+  five whole ones. If examples were of no use, no worse than the question alone.
+- If tuning taught the model a task and not a way of being asked, the tuned model would be ahead on
+  sentiment in the harness's words as it is behind the chat template in which it learnt.
 - The laziest opponent of a subject of knowledge: always the same letter, about 0.25.
 """
 
@@ -36,6 +41,7 @@ from course_lib.runtime.errors import CourseError
 from course_lib.studies.tuning import TUNED
 
 BLANK = "0 shots, a blank at the end"
+CHAT = "0 shots, chat"
 LETTERS = "ABCD"
 ITEMS = 100  # of a task of a suite, at the most
 _BATCH = 4
@@ -89,6 +95,7 @@ class Setting:
     chat: bool = False
     bos: bool = False
     turn: int = 0
+    window: int | None = None  # tokens that the model is given, the last ones; None: all it can read
 
     def config(self) -> dict[str, Any]:
         """The task for the harness."""
@@ -130,6 +137,7 @@ SETTINGS = {
     "texts, chat": Setting("{{question}}", TEXTS, chat=True),
     "letters, chat": Setting(f"{LISTED}Answer:", list(LETTERS), chat=True),
     "texts, 1 shot": Setting(PLAIN, TEXTS, 1),
+    "texts, 5 shots cut to 32 tokens": Setting(PLAIN, TEXTS, 5, window=32),
 }
 
 
@@ -154,7 +162,11 @@ def ask(model: Any, tokenizer: Any, setting: Setting, limit: int | None = None) 
 
     with silence():
         scored = HFLM(
-            pretrained=model, tokenizer=tokenizer, batch_size=_BATCH, add_bos_token=setting.bos
+            pretrained=model,
+            tokenizer=tokenizer,
+            batch_size=_BATCH,
+            add_bos_token=setting.bos,
+            max_length=setting.window,
         )
     return evaluate_tasks(
         scored, None, [setting.config()], shots=setting.shots, chat=setting.chat, limit=limit
@@ -241,6 +253,11 @@ def main() -> None:
                 model, tokenizer = SYSTEMS[system]()
                 found = evaluate_tasks(model, tokenizer, [task], limit=ITEMS, batch=_BATCH)
                 _add_all(system, "0 shots", found)
+        if (system, "glue_sentiment", CHAT) not in there:
+            found = evaluate_tasks(
+                *SYSTEMS[system](), ["glue_sentiment"], limit=ITEMS, chat=True, batch=_BATCH
+            )
+            _add_all(system, CHAT, found)
         if system == "smollm2" and (system, "bigbench_opposites", BLANK) not in there:
             found = evaluate_tasks(*_smollm2(), [_with_a_blank("opposites")], batch=_BATCH)
             _add_all(system, BLANK, found)
