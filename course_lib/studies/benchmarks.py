@@ -95,7 +95,7 @@ class Setting:
     chat: bool = False
     bos: bool = False
     turn: int = 0
-    window: int | None = None  # tokens that the model is given, the last ones; None: all it can read
+    window: int | None = None  # so many tokens at the most, the last ones; None: all it can read
 
     def config(self) -> dict[str, Any]:
         """The task for the harness."""
