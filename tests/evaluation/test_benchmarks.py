@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 from refusals import assert_refused
-from scipy.stats import binomtest, pearsonr, spearmanr
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score, matthews_corrcoef
 from tiny import SPECIAL, tiny_model
 
@@ -20,7 +20,6 @@ from course_lib.evaluation import sequence_log_prob
 from course_lib.evaluation.benchmarks import (
     NgramModel,
     evaluate_tasks,
-    exact_interval,
     read_bigbench,
     require_generative,
     rules,
@@ -146,17 +145,6 @@ def test_mistakes_name_the_remedy(tiny):
     assert_refused(lambda: evaluate_tasks(*run, ["glue_form"], chat=True), "no chat template")
     assert_refused(lambda: evaluate_tasks(*run, ["glue_form"], limit=0), "limit=0", "at least 1")
     assert_refused(lambda: evaluate_tasks(tiny.model, None, ["glue_form"]), "with its tokenizer")
-
-
-@pytest.mark.parametrize(("right", "items"), [(0, 5), (5, 5), (1, 2), (20, 100), (199, 200)])
-def test_the_exact_interval_is_scipys(right, items):
-    want = binomtest(right, items).proportion_ci(method="exact")
-    got = exact_interval(right, items)
-    assert (got.low, got.high) == pytest.approx((want.low, want.high), abs=1e-9)
-
-
-def test_more_right_than_asked_is_refused():
-    assert_refused(lambda: exact_interval(3, 2), "3 right of 2")
 
 
 def test_bigbench_grades_what_the_likeliest_choice_is_worth():

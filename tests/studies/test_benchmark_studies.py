@@ -8,7 +8,8 @@ import pytest
 from refusals import assert_refused
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
-from course_lib.evaluation.benchmarks import evaluate_tasks, exact_interval, splits
+from course_lib.evaluation import exact_interval
+from course_lib.evaluation.benchmarks import evaluate_tasks, splits
 from course_lib.models.real import real
 from course_lib.runtime import CourseError
 from course_lib.studies import benchmarks, suites
