@@ -16,6 +16,8 @@ Written down before they were made:
 - If only what stands last in a prompt counted, five examples cut down to what 32 tokens hold (the
   question and an example at the most; the harness cuts on the left and goes on) would do as well as
   five whole ones. If examples were of no use, no worse than the question alone.
+- If the token that a text is to begin with (BOS; here `<|im_start|>`, which opens each turn of a
+  chat) were nothing to the model, to put it in front would move no score.
 - If tuning taught the model a task and not a way of being asked, the tuned model would be ahead on
   sentiment in the harness's words as it is behind the chat template in which it learnt.
 - The laziest opponent of a subject of knowledge: always the same letter, about 0.25.
@@ -93,7 +95,6 @@ class Setting:
     answer: list[str] | str
     shots: int = 0
     chat: bool = False
-    bos: bool = False
     turn: int = 0
     window: int | None = None  # so many tokens at the most, the last ones; None: all it can read
 
@@ -133,7 +134,8 @@ SETTINGS = {
     "texts, asked politely": Setting(
         "Could you please tell me: {{question}}\nSure! The answer is", TEXTS
     ),
-    "texts, with BOS": Setting(PLAIN, TEXTS, bos=True),
+    # As text: this tokenizer adds none, whatever the harness's `add_bos_token` says.
+    "texts, BOS in front": Setting(f"<|im_start|>{PLAIN}", TEXTS),
     "texts, chat": Setting("{{question}}", TEXTS, chat=True),
     "letters, chat": Setting(f"{LISTED}Answer:", list(LETTERS), chat=True),
     "texts, 1 shot": Setting(PLAIN, TEXTS, 1),
@@ -165,7 +167,6 @@ def ask(model: Any, tokenizer: Any, setting: Setting, limit: int | None = None) 
             pretrained=model,
             tokenizer=tokenizer,
             batch_size=_BATCH,
-            add_bos_token=setting.bos,
             max_length=setting.window,
         )
     return evaluate_tasks(
