@@ -48,13 +48,8 @@ LETTERS = "ABCD"
 ITEMS = 100  # of a task of a suite, at the most
 _BATCH = 4
 
-SUITES = (
-    "glue_form",
-    "mmlu_world_by_text",
-    "bigbench_form",
-    "superglue_form",
-    "mmlu_reasoning_by_text",
-)
+TUNED_TOO = ("glue_form", "superglue_form")  # what the tuned model is asked, besides the questions
+SUITES = (*TUNED_TOO, "mmlu_world_by_text", "bigbench_form", "mmlu_reasoning_by_text")
 
 
 @dataclass(frozen=True)
@@ -245,26 +240,25 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, Any]]] = {"smollm2": _smollm2, "smoll
 def main() -> None:
     """Make what is missing: SmolLM2 on all, then the tuned one on what shows the difference."""
     there = {(one.system, one.task, one.setting) for one in on_record()}
-    first, *others = SETTINGS.items()
-    for name, setting in (first, *others[:3]):
-        _settle("smollm2", name, setting, there)
     for system in SYSTEMS:
-        for task in (task for tag in SUITES for task in resolve_tasks([tag])):
-            if (system, task, "0 shots") not in there:
-                model, tokenizer = SYSTEMS[system]()
-                found = evaluate_tasks(model, tokenizer, [task], limit=ITEMS, batch=_BATCH)
-                _add_all(system, "0 shots", found)
-        if (system, "glue_sentiment", CHAT) not in there:
-            found = evaluate_tasks(
-                *SYSTEMS[system](), ["glue_sentiment"], limit=ITEMS, chat=True, batch=_BATCH
-            )
-            _add_all(system, CHAT, found)
-        if system == "smollm2" and (system, "bigbench_opposites", BLANK) not in there:
-            found = evaluate_tasks(*_smollm2(), [_with_a_blank("opposites")], batch=_BATCH)
-            _add_all(system, BLANK, found)
         for name, setting in SETTINGS.items():
             if system == "smollm2" or name in ("letters", "texts"):
                 _settle(system, name, setting, there)
+        for tag in SUITES if system == "smollm2" else TUNED_TOO:
+            for task in resolve_tasks([tag]):
+                _evaluate(system, task, "0 shots", there)
+        _evaluate(system, "glue_sentiment", CHAT, there)
+    if ("smollm2", "bigbench_opposites", BLANK) not in there:
+        found = evaluate_tasks(*_smollm2(), [_with_a_blank("opposites")], batch=_BATCH)
+        _add_all("smollm2", BLANK, found)
+
+
+def _evaluate(system: str, task: str, setting: str, there: set[tuple[str, str, str]]) -> None:
+    if (system, task, setting) not in there:
+        found = evaluate_tasks(
+            *SYSTEMS[system](), [task], limit=ITEMS, chat=setting == CHAT, batch=_BATCH
+        )
+        _add_all(system, setting, found)
 
 
 def _with_a_blank(name: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from course_lib.evaluation.benchmarks import (
     read_bigbench,
     require_generative,
     rules,
+    splits,
     task_names,
 )
 from course_lib.evaluation.benchmarks.pairs import training_pairs
@@ -142,6 +143,9 @@ def test_mistakes_name_the_remedy(tiny):
     assert_refused(lambda: evaluate_tasks(*run, ["glue_sentimnt"]), "did you mean glue_sentiment")
     assert_refused(lambda: evaluate_tasks(*run, ["xyzzy"]), "No task 'xyzzy'", "glue_form")
     assert_refused(lambda: evaluate_tasks(*run, []), "No tasks")
+    assert_refused(lambda: evaluate_tasks(*run, [{"name": "x"}]), 'under "task"', "name")
+    assert_refused(lambda: splits([]), "items=[]", "give a text")
+    assert_refused(lambda: splits("cola"), "there are acceptability")
     assert_refused(lambda: evaluate_tasks(*run, ["glue_form"], chat=True), "no chat template")
     assert_refused(lambda: evaluate_tasks(*run, ["glue_form"], limit=0), "limit=0", "at least 1")
     assert_refused(lambda: evaluate_tasks(tiny.model, None, ["glue_form"]), "with its tokenizer")
@@ -214,6 +218,13 @@ def test_our_own_are_scored_alike_by_name_and_by_path(tiny, found):
         ({"metrics": ["bleu"], "preferred_score": "bleu"}, "scored by bleu"),
         ({"examples": [{"input": "?"}]}, "example 0"),
         ({"name": ""}, "no 'name'"),
+        ({"name": 3}, "name: it must be a text"),
+        ({"metrics": "exact_str_match"}, "metrics: it must be a valid list"),
+        ({"examples": [1]}, "example 0: it must be a valid dictionary."),
+        ({"examples": [{"input": 3, "target_scores": {"a": 1}}]}, "example 0 'input'"),
+        ({"examples": [{"input": "?", "target_scores": ["a"]}]}, "example 0 'target_scores'"),
+        ({"examples": [{"input": "?", "target_scores": {"a": "b"}}]}, "must be a number"),
+        ({"output_regex": "("}, "no regular expression"),
     ],
 )
 def test_a_file_that_is_no_task_is_refused(change, words, tmp_path):
