@@ -48,8 +48,9 @@ LETTERS = "ABCD"
 ITEMS = 100  # of a task of a suite, at the most
 _BATCH = 4
 
-TUNED_TOO = ("glue_form", "superglue_form")  # what the tuned model is asked, besides the questions
-SUITES = (*TUNED_TOO, "mmlu_world_by_text", "bigbench_form", "mmlu_reasoning_by_text")
+# What the tuned model is asked, besides the questions on countries.
+TUNED_TOO = ("glue_form", "superglue_form", "bigbench_form")
+SUITES = (*TUNED_TOO, "mmlu_world_by_text", "mmlu_reasoning_by_text")
 
 
 @dataclass(frozen=True)
