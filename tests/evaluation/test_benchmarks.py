@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 from refusals import assert_refused
-from scipy.stats import binomtest, pearsonr, spearmanr
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score, matthews_corrcoef
 from tiny import SPECIAL, tiny_model
 
@@ -20,10 +20,10 @@ from course_lib.evaluation import sequence_log_prob
 from course_lib.evaluation.benchmarks import (
     NgramModel,
     evaluate_tasks,
-    exact_interval,
     read_bigbench,
     require_generative,
     rules,
+    splits,
     task_names,
 )
 from course_lib.evaluation.benchmarks.pairs import training_pairs
@@ -165,20 +165,12 @@ def test_mistakes_name_the_remedy(tiny):
     assert_refused(lambda: evaluate_tasks(*run, ["glue_sentimnt"]), "did you mean glue_sentiment")
     assert_refused(lambda: evaluate_tasks(*run, ["xyzzy"]), "No task 'xyzzy'", "glue_form")
     assert_refused(lambda: evaluate_tasks(*run, []), "No tasks")
+    assert_refused(lambda: evaluate_tasks(*run, [{"name": "x"}]), 'under "task"', "name")
+    assert_refused(lambda: splits([]), "items=[]", "give a text")
+    assert_refused(lambda: splits("cola"), "there are acceptability")
     assert_refused(lambda: evaluate_tasks(*run, ["glue_form"], chat=True), "no chat template")
     assert_refused(lambda: evaluate_tasks(*run, ["glue_form"], limit=0), "limit=0", "at least 1")
     assert_refused(lambda: evaluate_tasks(tiny.model, None, ["glue_form"]), "with its tokenizer")
-
-
-@pytest.mark.parametrize(("right", "items"), [(0, 5), (5, 5), (1, 2), (20, 100), (199, 200)])
-def test_the_exact_interval_is_scipys(right, items):
-    want = binomtest(right, items).proportion_ci(method="exact")
-    got = exact_interval(right, items)
-    assert (got.low, got.high) == pytest.approx((want.low, want.high), abs=1e-9)
-
-
-def test_more_right_than_asked_is_refused():
-    assert_refused(lambda: exact_interval(3, 2), "3 right of 2")
 
 
 def test_bigbench_grades_what_the_likeliest_choice_is_worth():
@@ -248,6 +240,13 @@ def test_our_own_are_scored_alike_by_name_and_by_path(tiny, found):
         ({"metrics": ["bleu"], "preferred_score": "bleu"}, "scored by bleu"),
         ({"examples": [{"input": "?"}]}, "example 0"),
         ({"name": ""}, "no 'name'"),
+        ({"name": 3}, "name: it must be a text"),
+        ({"metrics": "exact_str_match"}, "metrics: it must be a valid list"),
+        ({"examples": [1]}, "example 0: it must be a valid dictionary."),
+        ({"examples": [{"input": 3, "target_scores": {"a": 1}}]}, "example 0 'input'"),
+        ({"examples": [{"input": "?", "target_scores": ["a"]}]}, "example 0 'target_scores'"),
+        ({"examples": [{"input": "?", "target_scores": {"a": "b"}}]}, "must be a number"),
+        ({"output_regex": "("}, "no regular expression"),
     ],
 )
 def test_a_file_that_is_no_task_is_refused(change, words, tmp_path):
