@@ -17,6 +17,7 @@ from course_lib.studies import (
     objectives,
     pretraining,
     reading,
+    reminders,
     spans,
     tuning,
 )
@@ -34,6 +35,7 @@ MODULES = (
     kinds,
     tuning,
     averaging,
+    reminders,
     contaminated,
     card,
     pretraining,
