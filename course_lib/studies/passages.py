@@ -21,6 +21,9 @@ tuned in the same way, stand beside: if what pre-training adds were memory alone
 gone on `changed`. An artefact to mind: a passage may read oddly after the change ("an teacher"),
 which can only lower `changed`. Scores are exact match; `new` is `with` on the questions that do not
 occur in the tuning.
+
+So that the answers can be read, the first ones are kept as they were written, and three summaries
+of the same start, tuned on those, beside them (the first seed only: a look, not a measurement).
 """
 
 from collections import defaultdict
@@ -32,11 +35,12 @@ from transformers import PreTrainedModel
 from course_lib.evaluation import exact_match
 from course_lib.finetuning import fine_tune_seq2seq
 from course_lib.generation import generate_targets
-from course_lib.studies.design import study
+from course_lib.studies.design import SEEDS, study
 from course_lib.studies.spans import FINE_TUNING, SPAN_WORLD, task_pairs, tune_both
 from course_lib.training import Run
 
 MARK = "Question: "
+SHOWN = 12  # answers that are kept
 
 
 def question_of(source: str) -> str:
@@ -46,7 +50,8 @@ def question_of(source: str) -> str:
 
 def without_passages(pairs: Dataset) -> Dataset:
     """The same questions and answers, with nothing to read."""
-    return pairs.map(lambda row: {"source": question_of(row["source"])})
+    sources = [question_of(source) for source in pairs["source"]]
+    return Dataset.from_dict({"source": sources, "target": list(pairs["target"])})
 
 
 def with_other_passages(pairs: Dataset) -> Dataset:
@@ -83,37 +88,54 @@ def _form(source: str) -> str:
     return " ".join([first, *(word for word in rest if word[0].islower())])
 
 
-def passage_scores(run: Run, model: PreTrainedModel, test: Dataset, tuning: Dataset) -> dict:
-    """Exact match of one model by what stands in front of the question."""
-    asked = {
+def asked_four_ways(test: Dataset) -> dict[str, Dataset]:
+    """The questions of a test by what stands in front of them."""
+    return {
         "with": test,
         "without": without_passages(test),
         "other": with_other_passages(test),
         "changed": with_changed_answers(test),
     }
-    texts = {k: generate_targets(model, run.tokenizer, list(t["source"])) for k, t in asked.items()}
+
+
+def passage_scores(
+    texts: dict[str, list[str]], asked: dict[str, Dataset], tuning: Dataset
+) -> dict[str, float]:
+    """Exact match of one model's answers by what stands in front of the question."""
     scores = {key: exact_match(texts[key], list(t["target"])) for key, t in asked.items()}
     scores["old"] = exact_match(texts["changed"], list(asked["changed"]["old"]))
     known = {question_of(source) for source in tuning["source"]}
-    new = [place for place, s in enumerate(test["source"]) if question_of(s) not in known]
-    rows = test.select(new)
-    scores["new"] = exact_match([texts["with"][place] for place in new], list(rows["target"]))
+    sources, targets = list(asked["with"]["source"]), list(asked["with"]["target"])
+    new = [place for place, source in enumerate(sources) if question_of(source) not in known]
+    found = [texts["with"][place] for place in new]
+    scores["new"] = exact_match(found, [targets[place] for place in new])
     return scores
 
 
-def measure_passages(run: Run) -> dict[str, float]:
-    """The scores of both starts, and of the pre-trained one tuned on questions alone."""
+def measure_passages(run: Run) -> dict:
+    """The scores of both starts, and of the pre-trained one tuned on questions alone; and words."""
     seed = run.recipe.seed
     pairs, test = task_pairs("reading", seed)
+    bare, asked = without_passages(pairs), asked_four_ways(test)
+
+    def written(model: PreTrainedModel, rows: Dataset) -> list[str]:
+        return generate_targets(model, run.tokenizer, list(rows["source"]))
+
     settings = FINE_TUNING.replace(seed=seed)
-    bare, asked = without_passages(pairs), without_passages(test)
     alone = fine_tune_seq2seq(run.model, run.tokenizer, bare, settings)
-    texts = generate_targets(alone, run.tokenizer, list(asked["source"]))
-    scores = {"alone_pretrained": exact_match(texts, list(asked["target"]))}
+    guessed = written(alone, asked["without"])
+    scores = {"alone_pretrained": exact_match(guessed, list(test["target"]))}
+    words = {"alone": guessed[:SHOWN]}
     for start, model in tune_both(run, pairs, seed).items():
-        found = passage_scores(run, model, test, pairs)
+        texts = {key: written(model, rows) for key, rows in asked.items()}
+        found = passage_scores(texts, asked, pairs)
         scores |= {f"{key}_{start}": float(value) for key, value in found.items()}
-    return scores
+        words |= {f"{key}_{start}": texts[key][:SHOWN] for key in ("with", "changed")}
+    if seed == SEEDS[0]:
+        pairs, test = task_pairs("summaries", seed)
+        writer = fine_tune_seq2seq(run.model, run.tokenizer, pairs, settings)
+        words["summaries"] = written(writer, test.select(range(SHOWN)))
+    return scores | {"words": words}
 
 
 STUDIES = (study("spans-passages", [SPAN_WORLD], measure_passages, tolerance=0.15),)
