@@ -278,9 +278,13 @@ def test_training_pairs_are_the_harnesss_words():
 def test_the_harnesss_own_command_runs_the_tasks_unchanged(tmp_path, found):
     """And gives the same scores. Its own index of tasks takes half a minute.
 
-    None of these is scored by a correlation: the command resamples such a one 100,000 times.
+    A task of each form (labels, texts, letters, BIG-bench's choices, free text) but none that is
+    scored by F1 or a correlation: the command resamples those 100,000 times.
     """
-    tasks = "glue_sentiment,superglue_yes_no,mmlu_people_by_text,bigbench_animal_facts"
+    tasks = (
+        "glue_sentiment,superglue_yes_no,mmlu_people_by_text,mmlu_people,bigbench_animal_facts,"
+        "bigbench_opposites"
+    )
     given = f"pretrained={data_path('checkpoints', 'gpt2-almanac')},dtype=float32"
     command = [
         sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", given,
