@@ -23,6 +23,7 @@ HUB_NOTEBOOKS = frozenset(
         "02_causal_language_modeling",
         "03_span_corruption",
         "04_objectives_compared",
+        "10_instruction_finetuning",
     }
 )
 MEANING = {

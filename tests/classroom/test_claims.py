@@ -75,7 +75,7 @@ def test_training_results_ask_for_five_seeds():
     # What laws fitted by others, or to their runs, say of published models.
     fitted |= {"chinchilla-optimal", "llama-near-optimal", "gpt3-undertrained"}
     fitted |= {"bloomberggpt-optimal"}
-    fitted |= {"fine-tuning-is-cheaper", "gpt3-size"}  # by formula
+    fitted |= {"gpt3-size"}  # by formula
     # What models that are given answer; the interval is over questions.
     fitted |= {"form-outweighs-knowledge", "mmlu-tests-knowledge"}
     taught = [c for c in claims().values() if c.status == "taught"]

@@ -63,6 +63,8 @@ def fill(hub: LoopbackHub) -> None:
         "t5-small": (lambda t: train_tokenizer("t5", t, VOCABULARY), "t5", None),
         "facebook/bart-base": (fairseq_tokenizer, "bart", None),
         "HuggingFaceTB/SmolLM2-135M-Instruct": (chat_tokenizer, "llama", None),
+        "HuggingFaceTB/SmolLM2-135M": (smollm_tokenizer, "llama", None),
+        "google/flan-t5-small": (lambda t: train_tokenizer("t5", t, VOCABULARY), "t5", None),
         "sentence-transformers/all-MiniLM-L6-v2": (bert_tokenizer, "encoder", None),
     }
     assert sorted(tokenizers) == sorted(PINNED["models"])
@@ -76,6 +78,7 @@ def fill(hub: LoopbackHub) -> None:
         "conll2003": conll_files,
         "opus_books": books_files,
         "cnn_dailymail": news_files,
+        "dolly": dolly_files,
     }
     assert sorted(makers) == sorted(PINNED["data"])
     for name, make in makers.items():
@@ -127,6 +130,12 @@ def chat_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
     ours = "{% if add_generation_prompt %}<|im_start|>assistant\\n{% endif %}"
     tokenizer.chat_template = f"{{% for turn in messages %}}{turn}{{% endfor %}}{ours}"
     return tokenizer
+
+
+def smollm_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
+    """The base's: one token opens and ends a text, there is no padding and no template."""
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    return GPT2Tokenizer(**_vocabulary(texts, special))
 
 
 def bert_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
@@ -221,6 +230,18 @@ def news_files(world: World) -> dict[str, bytes]:
 
     features = {"article": "string", "highlights": "string", "id": "string"}
     return _card_and_parquet({v: v for v in ("1.0.0", "2.0.0", "3.0.0")}, features, rows)
+
+
+def dolly_files(world: World) -> dict[str, bytes]:
+    """Lines of JSON, one split; of a third of the instructions the answer is in a text beside."""
+    rows = []
+    for number, text in enumerate(world.documents(400, seed=3)):
+        asked = {"instruction": f"What happened? ({number})", "context": ""}
+        if number % 3 == 0:
+            asked = {"instruction": f"Sum this up. ({number})", "context": text}
+        rows.append(asked | {"response": text.split(". ")[0], "category": "open_qa"})
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    return {"databricks-dolly-15k.jsonl": lines.encode()}
 
 
 def _numbered(texts: Iterable[str], split: str) -> list[str]:
