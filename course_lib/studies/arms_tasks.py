@@ -70,7 +70,7 @@ def _articles(count: int) -> list[Gap]:
     tokenizer = read_text(300).tokenizer
     by_article: dict[str, list] = {"a": [], "an": []}
     often: Counter[str] = Counter()
-    for text in World(seed=STRANGE, **_tail()).documents(100 * count, seed=1):
+    for text in World(seed=STRANGE, **_tail()).documents(180 * count, seed=1):
         for match in _ARTICLE.finditer(text):
             article, noun = match.groups()
             there = by_article[article]
