@@ -3,7 +3,7 @@
 import operator
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from statistics import fmean
 from typing import NamedTuple
@@ -142,7 +142,12 @@ def prior_right(count: int = GAPS) -> float:
     return sum(map(operator.eq, likeliest, [gap.words[0] for gap in asked])) / len(asked)
 
 
-def gap_scores(model: PreTrainedModel, text: Text, count: int = GAPS) -> dict[str, float]:
+def gap_scores(
+    model: PreTrainedModel,
+    text: Text,
+    count: int = GAPS,
+    kinds: Sequence[str] = ("article", "name"),
+) -> dict[str, float]:
     """Share of gaps filled rightly, by kind and side: `filled_article_right` and so on.
 
     Of a causal model as it guesses from the left, and as it ranks whole texts. Where the answer
@@ -150,7 +155,7 @@ def gap_scores(model: PreTrainedModel, text: Text, count: int = GAPS) -> dict[st
     """
     causal, scores = kind_of(model) == "causal", {}
     ways = {"guessed": "left", "ranked": "both"} if causal else {"filled": "both"}
-    for kind in ("article", "name"):
+    for kind in kinds:
         for side in ("left", "right"):
             asked = [gap for gap in gaps(count) if (gap.kind, gap.side) == (kind, side)]
             for way, context in ways.items():
