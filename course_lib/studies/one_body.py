@@ -7,7 +7,7 @@ steps): its learned positions keep a masked model on a plateau, a loss of 4.10 n
 had 2.44. That is a difference between bodies, and would have passed for one between objectives.
 
 A branch of a run costs its last fifth only. Warm-up, then a flat rate, then down to zero in the
-last fifth (warmup-stable-decay, Hu et al. 2024): runs of one seed at four prices share all that
+last fifth (warmup-stable-decay, Hu et al. 2024): runs of one seed at three prices share all that
 comes before each goes down, and `prices_of` walks along that trunk once. What it gives at a price
 is, weight for weight, what a run of that price alone would have given.
 """
@@ -44,7 +44,7 @@ OBJECTIVES = ("masked", "causal")
 ARMS = ("masked", "causal", "causal then masked")
 
 UNIT = 1e11  # FLOPs: about three seconds of one core
-PRICES = (1, 2, 4, 8)  # in units
+PRICES = (2, 4, 8)  # in units
 SWITCH = 0.5  # of the price of the third arm is paid for causal training
 
 
