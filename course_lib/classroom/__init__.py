@@ -23,7 +23,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "exercise": "exercises",
         "explore": "widgets",
         "held_out": "curves",
-        "interval_dots": "plots",
         "loss_curve": "curves",
         "next_token_bars": "predictions",
         "points": "plots",

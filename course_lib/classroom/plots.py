@@ -5,7 +5,6 @@ blindness. A method keeps its colour through the whole course.
 """
 
 import base64
-from collections.abc import Sequence
 from html import escape
 from io import BytesIO
 from numbers import Real
@@ -15,7 +14,6 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
-from pandas import DataFrame
 from pydantic import BeforeValidator, Field
 
 from course_lib.classroom.cards import Card, display_output
@@ -197,33 +195,3 @@ def _reach(value: "float | Interval") -> tuple[float, float, float]:
     """Mean, low and high of an interval; of a number, three times the number."""
     low = float(getattr(value, "low", value))
     return (value.mean, low, value.high) if hasattr(value, "low") else (low, low, low)
-
-
-@checked
-def interval_dots(ax: Axes, table: DataFrame, *, x: str, y: str, hue: str) -> None:
-    """A dot and its 95 % interval for each row `y` and method `hue` of a table of runs.
-
-    `table` has a line a run: the value `x`, and the two names. Methods keep their colours.
-
-    Raises:
-        BadArgumentError: a column that is not there.
-    """
-    if missing := {x, y, hue} - set(table.columns):
-        raise BadArgumentError(
-            f"interval_dots: no column {', '.join(sorted(missing))}: there are "
-            f"{', '.join(map(str, table.columns))}"
-        )
-    import seaborn as sns
-
-    from course_lib.evaluation import interval
-
-    def reach(values: Sequence[float]) -> tuple[float, float]:
-        found = interval(list(values))
-        return found.low, found.high
-
-    palette = {name: color_of(name) for name in table[hue].unique()}
-    sns.pointplot(
-        table, x=x, y=y, hue=hue, palette=palette, errorbar=reach, dodge=0.4, capsize=0.1,
-        linestyle="none", err_kws={"linewidth": 1.8}, markersize=5, ax=ax,
-    )  # fmt: skip
-    ax.legend()

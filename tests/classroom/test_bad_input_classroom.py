@@ -8,7 +8,6 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from pandas import DataFrame
 from refusals import assert_refused
 from tiny import tiny_model, word_tokenizer
 
@@ -21,7 +20,6 @@ from course_lib.classroom import (
     corruption_card,
     exercise,
     explore,
-    interval_dots,
     loss_curve,
     next_token_bars,
     points,
@@ -32,8 +30,6 @@ from course_lib.classroom import (
 )
 
 RUN = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]
-TABLE = DataFrame({"use": ["fill"], "objective": ["masked"], "score": [0.5]})
-DOTS = {"x": "score", "y": "use", "hue": "objective"}
 
 
 @pytest.fixture
@@ -77,8 +73,6 @@ def look(family, *texts, **options):
         (lambda ax: loss_curve(ax, [RUN[:1], RUN[1:]], "BERT", "masked"), "share no step"),
         (lambda ax: position_curve(ax, [], "GPT", "causal"), "curves=[]"),
         (lambda ax: position_curve(ax, [[1.0, 2.0]], "GPT", "causal", average=0), "average=0"),
-        (lambda ax: interval_dots(ax, TABLE, **DOTS | {"x": "scor"}), "no column scor"),
-        (lambda ax: interval_dots(ax, [1, 2], **DOTS), "table=[1, 2]"),
         (lambda ax: show(ax.figure, ""), "alternative text"),
         (lambda ax: show(ax.figure, "  "), "alternative text"),
         (lambda ax: show(ax.figure, None), "alt=None"),

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 
 from course_lib.classroom import COLORS, LiveCurve, explore, live, loss_curve, show, widgets
 from course_lib.classroom.cards import Card, box
 from course_lib.classroom.plots import (
     bars,
     baseline,
-    interval_dots,
     picture,
     points,
     use_style,
@@ -215,33 +213,6 @@ def test_a_number_of_numpy_is_a_number():
     bars(ax, {"one": np.float64(0.5), "two": 0.25}, "share")
     points(ax, {1: np.float64(0.5)}, "run", "live")
     assert [patch.get_height() for patch in ax.patches] == [0.5, 0.25]
-    plt.close(figure)
-
-
-def test_interval_dots_are_the_t_intervals_of_the_runs_in_the_methods_colours():
-    from pandas import DataFrame
-
-    from course_lib.evaluation import interval
-
-    runs = {("fill", "masked"): [0.1, 0.3, 0.2], ("fill", "causal"): [0.5, 0.6, 0.8]}
-    table = DataFrame(
-        [
-            {"use": use, "objective": name, "score": score}
-            for (use, name), scores in runs.items()
-            for score in scores
-        ]
-    )
-    figure, ax = plt.subplots()
-    interval_dots(ax, table, x="score", y="use", hue="objective")
-    drawn = {
-        tuple(np.round(sorted({x for x in line.get_xdata() if np.isfinite(x)}), 9)): line
-        for line in ax.lines
-    }
-    for (_, name), scores in runs.items():
-        found = interval(scores)
-        reach = tuple(np.round([found.low, found.high], 9))
-        assert reach in drawn, f"{name}: {reach} is not among {list(drawn)}"
-        assert to_hex(drawn[reach].get_color()) == to_hex(COLORS[name])
     plt.close(figure)
 
 

@@ -13,7 +13,7 @@ from tiny import packed_rows, tiny_model, word_tokenizer
 from course_lib.corpora import load, world_of
 from course_lib.objectives import SpanCorruption
 from course_lib.runtime import generator
-from course_lib.studies import LIVE_SEED, causal, ladder, live, objectives, spans
+from course_lib.studies import LIVE_SEED, causal, ladder, live, spans
 from course_lib.studies.design import top_margin
 from course_lib.studies.objectives import RECIPES
 from course_lib.studies.writing import write
@@ -158,20 +158,3 @@ def test_every_rung_reads_its_tokens_once_and_batches_grow_with_the_run():
         assert recipe["documents"] * ladder.TOKENS_A_DOCUMENT == pytest.approx(tokens, rel=0.01)
     assert ladder.rung(8, 1_000_000)["batch"] == 8
     assert ladder.rung(8, 4_000_000)["batch"] == 16
-
-
-def test_gaps_are_scored_by_the_side_of_their_evidence():
-    asked = objectives.gaps(40)
-    answers = asked.answers
-    table = torch.full((40, len(asked.candidates)), -9.0)
-    left = torch.tensor([side == "left" for side in asked.sides])
-    table[torch.arange(40), answers] = torch.where(left, -0.5, -20.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objectives, "candidate_log_probs", lambda *_: table)
-        scores = objectives.gap_scores(Run(None, None, RECIPES["masked"], []), asked)
-    assert scores == {
-        "filled_left": 1.0,
-        "nats_left": 0.5,
-        "filled_right": 0.0,
-        "nats_right": 20.0,
-    }
