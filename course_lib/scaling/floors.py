@@ -5,8 +5,8 @@ together:
 
 - "sum": A / N^alpha + B / D^beta, the two side by side (Hoffmann et al. 2022);
 - "product": A / (N^alpha D^beta), each the worse for the other;
-- "coupled": ((A / N^alpha)^(1/gamma) + (B / D^beta)^(1/gamma))^gamma, a sum at gamma 1, and the
-  nearer to a product the larger gamma is.
+- "coupled": (((A / N^alpha)^(1/gamma) + (B / D^beta)^(1/gamma)) / 2)^gamma, a sum at gamma 1, and
+  the nearer to a product the larger gamma is.
 
 No run falls below the irreducible loss, so E lies between 0 and the lowest loss. It is searched for
 as the share of that loss, through a logistic function, so that no step can leave the bounds.
@@ -31,7 +31,7 @@ UNKNOWNS = {"sum": 5, "product": 4, "coupled": 6}
 DELTA = 1e-3
 SCREENING_STEPS = 10
 RIVALS = 3  # minima from which each resample is fitted
-LARGEST = 3.0  # of log gamma, in size: beyond, the form hardly changes
+LARGEST = 6.0  # of log gamma, in size: at 400 the two terms multiply
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ def _starts(form: Form, runs: LogRuns) -> NDArray:
     if form == "product":
         return np.array(list(product(shares, terms, powers, powers)))
     grid = shares, terms, terms, powers, powers
-    couplings = (np.log([1, 2, 5]),) if form == "coupled" else ()
+    couplings = (np.log([1, 3, 20]),) if form == "coupled" else ()
     return np.array(list(product(*grid, *couplings)))
 
 
@@ -134,13 +134,14 @@ def _log_excess(form: Form, theta: NDArray, x: NDArray, y: NDArray) -> tuple[NDA
     log_gamma = np.clip(coupling[0], -LARGEST, LARGEST) if coupling else np.zeros_like(a)
     gamma = np.exp(log_gamma)
     u, v = (a - alpha * x) / gamma, (b - beta * y) / gamma
+    # Half of the sum: with growing gamma it has a limit, the mean of the two in logarithms.
     both = np.logaddexp(u, v)
-    share = np.exp(u - both)
+    share, mean = np.exp(u - both), both - np.log(2)
     parts = [share, 1 - share, -share * x, -(1 - share) * y]
     if coupling:
         inside = np.abs(coupling[0]) < LARGEST
-        parts.append(gamma * (both - share * u - (1 - share) * v) * inside)
-    return gamma * both, np.stack(parts, axis=1)
+        parts.append(gamma * (mean - share * u - (1 - share) * v) * inside)
+    return gamma * mean, np.stack(parts, axis=1)
 
 
 def _derivatives_of(form: Form, top: float):
