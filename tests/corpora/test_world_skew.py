@@ -57,7 +57,8 @@ def test_a_world_goes_by_its_arguments():
     assert world_of(name).entropy() == world.entropy()
     assert all(world.log_prob(text) < 0 for text in load(name, "test", documents=40)["text"])
     assert load(name, documents=5)["text"] != load("world-finance-small", documents=5)["text"]
-    assert is_world(name) and not is_world("world-bilingual")
+    assert is_world(name)
+    assert not is_world("world-bilingual")
 
 
 @pytest.mark.parametrize(

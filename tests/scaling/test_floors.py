@@ -25,14 +25,15 @@ LAWS = {
 def test_it_finds_the_floor_of_a_law_of_its_form(form):
     runs = simulate_runs(LAWS[form], PARAMS, TOKENS, noise=0)
     found = fit_floor(*runs, form=form, resamples=0)
-    assert found.E == pytest.approx(0.4, rel=0.02)
+    assert abs(found.E - 0.4) < 0.008
     assert found.loss(PARAMS, TOKENS) == pytest.approx(runs.loss, rel=1e-2)
 
 
 def test_a_product_is_found_and_a_coupled_law_comes_near_it():
     loss = 0.4 + 0.3 * (PARAMS / 5e4) ** -0.8 * (TOKENS / 2e5) ** -0.9
-    assert fit_floor(PARAMS, TOKENS, loss, form="product", resamples=0).E == pytest.approx(0.4)
-    assert fit_floor(PARAMS, TOKENS, loss, resamples=0).E == pytest.approx(0.4, rel=0.1)
+    for form, near in (("product", 1e-4), ("coupled", 0.04)):
+        found = fit_floor(PARAMS, TOKENS, loss, form=form, resamples=0)
+        assert abs(found.E - 0.4) < near
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -40,7 +41,8 @@ def test_the_floor_stays_below_the_lowest_loss_and_above_nothing(form):
     runs = simulate_runs(Law(50, 50, 1.5, 0.9, 0.9), PARAMS, TOKENS, noise=0.05, seed=3)
     found = fit_floor(*runs, form=form, resamples=40)
     assert 0 <= found.E <= runs.loss.min()
-    assert (found.draws >= 0).all() and (found.draws <= runs.loss.min()).all()
+    assert found.draws.min() >= 0
+    assert found.draws.max() <= runs.loss.min()
     assert found.interval.low <= found.interval.high <= runs.loss.min()
 
 

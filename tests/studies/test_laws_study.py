@@ -38,9 +38,9 @@ def test_no_run_reads_a_document_twice():
 
 def test_the_worlds_differ_in_entropy_and_the_pilot_is_none_of_them():
     assert len(set(laws.WORLDS)) == 8
-    assert laws.PILOT not in laws.WORLDS
+    assert not set(laws.PILOTS) & set(laws.WORLDS)
     entropies = sorted(world_of(corpus).entropy() for corpus in laws.WORLDS)
-    assert entropies[-1] > 1.7 * entropies[0]
+    assert entropies[-1] > 1.5 * entropies[0]
 
 
 def test_the_frozen_procedure_is_the_one_that_the_library_runs():
