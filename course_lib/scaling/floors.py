@@ -30,6 +30,7 @@ FORMS: tuple[Form, ...] = ("sum", "product", "coupled")
 UNKNOWNS = {"sum": 5, "product": 4, "coupled": 6}
 DELTA = 1e-3
 SCREENING_STEPS = 10
+KEPT = 24  # of the starts, at the least, that go on from there
 RIVALS = 3  # minima from which each resample is fitted
 LARGEST = 6.0  # of log gamma, in size: at 400 the two terms multiply
 
@@ -89,7 +90,7 @@ def fit_floor(
 
     starts = _starts(form, runs)
     first = minimise(starts, runs, steps=SCREENING_STEPS, derivatives=derivatives)
-    kept = np.argsort(first.objective, kind="stable")[: max(30, len(starts) // 10)]
+    kept = np.argsort(first.objective, kind="stable")[: max(KEPT, len(starts) // 10)]
     ends = minimise(first.theta[kept], runs, derivatives=derivatives)
     order = np.argsort(ends.objective, kind="stable")
     best = ends.theta[order[0]]
@@ -114,8 +115,8 @@ def _logistic(value: NDArray) -> NDArray:
 def _starts(form: Form, runs: LogRuns) -> NDArray:
     """Rows (logit of the share of E, a, b, alpha, beta, log gamma), as far as the form has them."""
     middle = np.median(runs.losses)
-    shares, powers = (-2.0, 0.0, 2.0), (0.3, 1.0, 2.0)
-    terms = middle + np.array([-2, -1, 0])
+    shares, powers = (-1.5, 1.5), (0.4, 1.0, 2.0)
+    terms = middle + np.array([-1.5, 0])
     if form == "product":
         return np.array(list(product(shares, terms, powers, powers)))
     grid = shares, terms, terms, powers, powers
