@@ -24,6 +24,7 @@ WORLDS = {
     "world-finance-small": {"register": "finance", "entities": 40},
     "world-tone": {"register": "general", "tone_words": 280},
 }
+KNOBS = ("seed", "register", "entities", "tone_words", "zipf")  # of "world:KNOB=VALUE,..."
 BILINGUAL = "world-bilingual"
 IN_MEMORY = 100_000  # documents of a world, 19 MB; more are written to the cache as they are drawn
 
@@ -38,7 +39,8 @@ def load(
       (seed, split); 20,000 documents to train and 1,000 to validate and to test unless
       `documents` says otherwise. Drawn documents may repeat, as draws do.
       "world-finance-small" has as few people and companies as a world can have; "world-tone" has a
-      long tail of words of praise and blame.
+      long tail of words of praise and blame. Any other world goes by its arguments, as in
+      "world:register=finance,entities=150,zipf=1.5".
     - "world-bilingual": the documents of "world", every second one in Inglosh instead of English.
     - "factbook": The World Factbook, about 90/5/5 percent of its *countries*.
     - "docstrings": prose from the documentation of scientific Python packages, about 90/5/5
@@ -66,7 +68,7 @@ def load(
     """
     require_corpus(name)
     kind, _, place = name.partition(":")
-    if name in WORLDS or name == BILINGUAL:
+    if is_world(name) or name == BILINGUAL:
         return _load_world(name, split, documents or WORLD_DOCUMENTS[split], seed)
     if kind == "hub":
         from course_lib.corpora.hub import load_hub
@@ -90,7 +92,9 @@ def require_corpus(name: str) -> None:
         BadArgumentError: lists the names that there are.
     """
     kind, colon, _ = name.partition(":")
-    if name not in (*WORLDS, BILINGUAL, *READERS) and not (colon and kind in ("text", "hub")):
+    if is_world(name):
+        _settings(name)
+    elif name not in (BILINGUAL, *READERS) and not (colon and kind in ("text", "hub")):
         known = ", ".join([*WORLDS, BILINGUAL, *READERS])
         raise BadArgumentError(
             f"Unknown corpus {name!r}: choose one of {known}, text:<path>, hub:<id>; or, for "
@@ -99,16 +103,47 @@ def require_corpus(name: str) -> None:
 
 
 def world_of(name: str) -> "World":
-    """The world that the documents of a corpus in `WORLDS` are drawn from.
+    """The world that the documents of a corpus in `WORLDS`, or "world:...", are drawn from.
 
     Raises:
         CourseError: the corpus is no draw from a world.
+        BadArgumentError: "world:..." with an argument that a world has not got, or cannot take.
     """
     from course_lib.corpora.world import World
 
-    if name not in WORLDS:
+    if not is_world(name):
         raise CourseError(f"{name!r} is no draw from a world: choose one of {', '.join(WORLDS)}.")
-    return World(**WORLDS[name])
+    return World(**_settings(name))
+
+
+def is_world(name: str) -> bool:
+    """Whether a corpus is drawn from one world, so that its entropy is known."""
+    return name in WORLDS or name.startswith("world:")
+
+
+def _settings(name: str) -> dict[str, Any]:
+    """The arguments of the world that a corpus is drawn from."""
+    if name in WORLDS:
+        return WORLDS[name]
+    settings: dict[str, Any] = {}
+    for part in name.removeprefix("world:").split(","):
+        knob, _, value = part.partition("=")
+        if knob not in KNOBS or not value:
+            raise BadArgumentError(
+                f"{part!r} in the corpus {name!r}: write {', '.join(KNOBS)} with a value, as in "
+                "world:register=finance,entities=150."
+            )
+        settings[knob] = value if knob == "register" else _number(value)
+    return settings
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text  # the world says what is wrong with it
 
 
 def fingerprint(name: str, read: Callable[[], datasets.Dataset]) -> dict[str, Any]:
@@ -118,7 +153,7 @@ def fingerprint(name: str, read: Callable[[], datasets.Dataset]) -> dict[str, An
     one's own text, and for the hub's. Other corpora are small, and hashed.
     """
     kind, _, place = name.partition(":")
-    if name in WORLDS or name == BILINGUAL:
+    if is_world(name) or name == BILINGUAL:
         return {"code": code_of_texts()}
     if kind == "text":
         return {"code": code_of_texts(), "files": stamps(local_files(_local_path(place)))}

@@ -5,6 +5,7 @@ from course_lib._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "FloorFit": "floors",
         "FrontierFit": "frontier",
         "Law": "law",
         "Optimum": "law",
@@ -15,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "WeakDesignWarning": "identifiability",
         "fit_coupled": "coupled",
         "fit_envelope": "frontier",
+        "fit_floor": "floors",
         "fit_isoflop": "frontier",
         "fit_parametric": "parametric",
         "isoflop_design": "simulation",

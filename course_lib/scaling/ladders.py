@@ -43,10 +43,10 @@ def ladder(
 def ladder_table(records: Iterable[Record]) -> pd.DataFrame:
     """A row for each run, smallest model and shortest run first; recorded runs fit in, too.
 
-    Columns: `width`, `seed`, `params` (all trainable numbers), `non_embedding` (without the tables
-    of tokens and positions: N in Kaplan et al. 2020, section 2.1), `tokens` (seen in training),
-    `flop` (6 N D, with all parameters), `loss` (as measured, nats per token), `curve` (pairs of
-    tokens and training loss on the way), and what else `measure` returned.
+    Columns: `corpus`, `width`, `seed`, `params` (all trainable numbers), `non_embedding` (without
+    the tables of tokens and positions: N in Kaplan et al. 2020, section 2.1), `tokens` (seen in
+    training), `flop` (6 N D, with all parameters), `loss` (as measured, nats per token), `curve`
+    (pairs of tokens and training loss on the way), and what else `measure` returned.
     """
     rows = [_row(record) for record in records]
     order = ["params", "tokens", "seed"]
@@ -58,6 +58,7 @@ def _row(record: Record) -> dict[str, Any]:
     shape = recipe_shape(recipe)
     a_step = recipe.optimization.batch * recipe.data.length
     row = {
+        "corpus": recipe.data.corpus,
         "width": recipe.model.width,
         "seed": recipe.seed,
         "params": shape.parameters,

@@ -69,12 +69,11 @@ def test_what_is_taught_is_shown_in_its_notebook():
 
 
 def test_training_results_ask_for_five_seeds():
-    # One fit to a record of five seeds; its interval is a bootstrap's.
-    fitted = {"naive-ladder-misses-floor", "entropy-inside-interval", "fitted-floor-is-entropy"}
-    fitted |= {"three-approaches-agree", "approach-three-near-one-half", "average-stops-short"}
-    # What laws fitted by others, or to their runs, say of published models.
-    fitted |= {"chinchilla-optimal", "llama-near-optimal", "gpt3-undertrained"}
-    fitted |= {"bloomberggpt-optimal"}
+    # One value a world, of eight worlds.
+    fitted = {"entropy-inside-interval", "ladder-predicts-larger", "more-compute-lower-loss"}
+    fitted |= {"loss-is-performance", "small-more-data-wins"}
+    # What laws fitted to the runs of others say, of them and of published models.
+    fitted |= {"approach-three-near-one-half", "gpt3-undertrained", "bloomberggpt-optimal"}
     fitted |= {"gpt3-size"}  # by formula
     # What models that are given answer; the interval is over questions.
     fitted |= {"form-outweighs-knowledge", "mmlu-tests-knowledge"}

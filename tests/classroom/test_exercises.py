@@ -487,6 +487,19 @@ def changed_law(change):
     return lambda n, d, loss: change(*solve_law(n, d, loss))
 
 
+solve_plan = registered()["plan-a-run"].solution
+
+
+def planned(change):
+    """The solution with its size and its stated loss changed."""
+
+    def plan(params, tokens, loss, budget):
+        n, stated = change(*solve_plan(params, tokens, loss, budget)[::2], params, loss)
+        return n, budget / 6 / n, stated
+
+    return plan
+
+
 def huber(size_of=np.abs, total=np.sum, jump=0, parabola=True, line=True, factor=1.0):
     def objective(residuals, delta):
         size = size_of(residuals)
@@ -524,6 +537,15 @@ WRONG |= {
         (huber(size_of=lambda r: r), "below zero"),
         (huber(factor=2), "Twice the Huber loss"),
         (huber(factor=0.3), "the sum is"),
+    ],
+    "plan-a-run": [
+        (lambda n, d, loss, budget: (5e4, budget / 5e4, 0.4), "as 6 N D"),
+        (lambda n, d, loss, budget: (2e6, budget / 1.2e7, 0.4), "on record are"),
+        (planned(lambda n, stated, params, loss: (240_000, stated)), "too large"),
+        (planned(lambda n, stated, params, loss: (n, loss.min())), "too high"),
+        (planned(lambda n, stated, params, loss: (n, stated / 2)), "too low"),
+        (lambda n, d, loss, budget: (5e4, budget / 3e5), "Return three numbers"),
+        (lambda n, d, loss, budget: (-5e4, budget / 3e5, 1), "above 0"),
     ],
     "read-profile": [
         (lambda n, loss: n[loss.argmin()], "of the sizes \\*tried"),

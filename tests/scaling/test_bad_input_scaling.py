@@ -70,7 +70,7 @@ RIGHT = {
 }  # fmt: skip
 # What the library hands out or packs columns into, what takes nothing, and what takes recipes.
 NOT_CALLED = {
-    "FrontierFit", "Optimum", "ParametricFit", "PublishedLaw", "Runs", "TrainingCurve",
+    "FloorFit", "FrontierFit", "Optimum", "ParametricFit", "PublishedLaw", "Runs", "TrainingCurve",
     "WeakDesignWarning", "ladder", "ladder_table",
 }  # fmt: skip
 WRONG = (math.nan, -math.inf, "3", None, True, {})

@@ -118,13 +118,12 @@ def test_the_real_runs_pass_in_silence(points):
 
 
 @BOTH
-def test_the_courses_own_ladders_pass_in_silence(fit):
-    for names in (["ladder", "ladder-long"], ["ladder-naive"]):
-        table = ladder_table([record for name in names for record in load_records(name)])
-        cells = table[table.width < 100].groupby(["params", "tokens"], as_index=False).loss.mean()
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            fit(cells.params, cells.tokens, cells.loss, resamples=0)
+def test_the_courses_own_ladder_passes_in_silence(fit):
+    table = ladder_table(load_records("ladder-naive"))
+    cells = table.groupby(["params", "tokens"], as_index=False).loss.mean()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(cells.params, cells.tokens, cells.loss, resamples=0)
 
 
 def test_the_condition_is_that_of_the_jacobian_with_columns_of_length_one(runs):

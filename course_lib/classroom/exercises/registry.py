@@ -18,6 +18,7 @@ from course_lib.classroom.exercises.metrics import (
 )
 from course_lib.classroom.exercises.mixtures import HalfwayBack, MixingTemperature
 from course_lib.classroom.exercises.objectives import EqualPrice, GapByWholeText, PseudoEntropy
+from course_lib.classroom.exercises.plans import PlanRun
 from course_lib.classroom.exercises.pretraining_steps import Accumulate, WarmupCosine
 from course_lib.classroom.exercises.pretraining_text import (
     BitsPerByte,
@@ -67,6 +68,7 @@ EXERCISES: tuple[type[Exercise], ...] = (
     ReadProfile,
     FitLaw,
     HuberSum,
+    PlanRun,
     PackDocuments,
     WarmupCosine,
     BitsPerByte,

@@ -10,13 +10,15 @@ from course_lib.corpora.world.facts import Census
 from course_lib.corpora.world.grammar import Aspect, Choice, Template, zipf
 from course_lib.corpora.world.kinds import Draft, Kind, Mixture, Script, Subject
 from course_lib.corpora.world.lexicon import free_slots, read
+from course_lib.corpora.world.skew import skewed
 from course_lib.corpora.world.tone import TONE_WORDS, Tails, tails, toned_aspect
 from course_lib.runtime import seed_of
-from course_lib.runtime.checks import NotNegativeCount, Text, Whole, checked
+from course_lib.runtime.checks import NotNegativeCount, Number, Text, Whole, checked
 
 Register = Literal["general", "finance"]
 Entities = Annotated[Whole, Field(ge=40, le=9000)]
 ToneWords = Annotated[Whole, Field(ge=0, le=TONE_WORDS)]
+Exponent = Annotated[Number, Field(ge=0, le=4)]
 
 
 @checked
@@ -39,6 +41,9 @@ class World:
             labelled reviews hold them all. With a tail most of it is met only in unlabelled text,
             in reviews and in kinds of documents of its own (letters; in finance, comments), among
             words that it agrees with. The facts of the world are the same for every length.
+        zipf: the exponent of every Zipf law in it, 0 to 4: how unequal subjects, sentences and
+            words are. With 0 all are alike, and the entropy is highest. Which facts hold does not
+            depend on it.
 
     Raises:
         BadArgumentError: an argument of another type, or outside its range.
@@ -50,6 +55,7 @@ class World:
         register: Register = "general",
         entities: Entities = 3000,
         tone_words: ToneWords = 0,
+        zipf: Exponent = 1.0,
     ) -> None:
         self.seed, self.register, self.tone_words = seed, register, tone_words
         subjects = Census(seed_of("world", seed), entities).subjects()
@@ -59,6 +65,8 @@ class World:
             tail = tails(tone_words)
         kinds = [_list_kind(subjects) if n == "list" else _kind(n, subjects, tail) for n in shares]
         self.mixture = Mixture(Choice(kinds, list(shares.values())))
+        if zipf != 1:
+            self.mixture = skewed(self.mixture, zipf)
 
     @classmethod
     def tiny(cls, seed: int = 0, register: Register = "general", tone_words: int = 0) -> "World":
