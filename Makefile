@@ -81,11 +81,12 @@ notebooks: $(READY)  ## run the notebooks at the cpu budget and store their outp
 runs: $(READY)  ## make the recorded runs that are missing (hours on two cores)
 	$(PY) -m course_lib runs
 
-bench: $(READY)  ## measure the training loop, the fits, the data and tuning against their references
+bench: $(READY)  ## measure training, fits, data, tuning and metrics against their references
 	OMP_NUM_THREADS=1 $(PY) tools/bench.py
 	OMP_NUM_THREADS=1 $(PY) tools/bench_scaling.py
 	$(PY) tools/bench_data.py
 	$(PY) tools/bench_tuning.py
+	OMP_NUM_THREADS=1 $(PY) tools/bench_metrics.py
 	$(PY) tools/bench_memory.py
 
 gpu: $(READY)  ## measure training on a CUDA device into data/gpu.json (under nine minutes)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, AMBER, GREY, BLACK = "#56B4E9", "#E69F00", "#767676", "#1b1f24"
+MARKERS = "osD^vP"
 
 COLORS = {
     # objectives
@@ -131,9 +132,9 @@ Values = Annotated[
 
 @checked
 def baseline(ax: Axes, value: Number, label: str, color: str = "baseline") -> None:
-    """A horizontal line at `value`, named at its right end."""
+    """A horizontal line at `value`, named at its right end; dotted, as your run is dashed."""
     color = color_of(color)
-    ax.axhline(value, color=color, ls="--", lw=1.2)
+    ax.axhline(value, color=color, ls=":", lw=1.6)
     # In axis units across and data units up, so that the label stays at the edge.
     ax.text(
         0.995, value, label, color=color, ha="right", va="bottom", fontsize=9,
@@ -169,11 +170,16 @@ def bars(
 
 @checked
 def points(ax: Axes, values: Values, label: str, color: str) -> None:
-    """Joined points at evenly spaced places named by the keys, with their intervals."""
+    """Joined points at evenly spaced places named by the keys, with their intervals.
+
+    Each further line of a figure has another marker, so that they are told apart in grey.
+    """
     reaches = [_reach(value) for value in values.values()]
     means = [mean for mean, _, _ in reaches]
     reach = [[mean - low for mean, low, _ in reaches], [high - mean for mean, _, high in reaches]]
-    style = {"ls": (0, (4, 2)), "lw": 1.5, "marker": "x"} if color == "live" else {"marker": "o"}
+    style = {"marker": MARKERS[len(ax.containers) % len(MARKERS)]}
+    if color == "live":
+        style = {"ls": (0, (4, 2)), "lw": 1.5, "marker": "x"}
     ax.errorbar(
         range(len(values)),
         means,

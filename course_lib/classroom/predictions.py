@@ -61,7 +61,8 @@ def next_token_bars(
     if temperature == 1 and top_p == 1 and top_k is None:
         ax.bar(places, before, width=0.7, color=color)
     else:
-        ax.bar(places - 0.2, before, 0.4, color=color_of("baseline"), label="as trained")
+        hollow = {"color": "white", "edgecolor": color_of("baseline"), "linewidth": 1.2}
+        ax.bar(places - 0.2, before, 0.4, label="as trained", **hollow)
         ax.bar(places + 0.2, after, 0.4, color=color, label=settings)
         ax.legend()
     ax.set_xticks(places, names, rotation=45, parse_math=False)

@@ -4,6 +4,7 @@ import re
 
 import datasets
 
+from course_lib.corpora.splits import SPLITS, split_of
 from course_lib.runtime import CourseError
 from course_lib.runtime.hub_errors import hub_errors
 
@@ -13,9 +14,12 @@ NAME = re.compile(r"hub:(?P<id>[^:@]+)(@(?P<revision>[^:@]+))?(:(?P<config>[^:@]
 def load_hub(name: str, split: str) -> datasets.Dataset:
     """A split of "hub:<id>[@<revision>][:<config>]"; code in the data set is never run.
 
+    Where the data set has no validation or test split, a hash of each text holds one out of its
+    training split, a twentieth of the texts, and training leaves it out: equal texts stay together.
+
     Raises:
-        CourseError: a name that is not of this form, no such configuration or split, no column
-            `text`, a row in which it is not a text; as `hub_errors`.
+        CourseError: a name that is not of this form, no such configuration, neither the split nor
+            one for training, no column `text`, a row in which it is not a text; as `hub_errors`.
     """
     match = NAME.fullmatch(name)
     if match is None:
@@ -23,11 +27,15 @@ def load_hub(name: str, split: str) -> datasets.Dataset:
     parts = match.groupdict()
     try:
         with hub_errors(parts["id"]):
-            corpus = datasets.load_dataset(
-                parts["id"], parts["config"], split=split, revision=parts["revision"]
-            )
-    except (ValueError, RuntimeError) as error:  # an unknown split or configuration, or a script
-        raise CourseError(f"Cannot load {split} of {name}: {_first_line(error)}") from error
+            found = datasets.load_dataset(parts["id"], parts["config"], revision=parts["revision"])
+    except (ValueError, RuntimeError) as error:  # an unknown configuration, or a script
+        raise CourseError(f"Cannot load {name}: {_first_line(error)}") from error
+    whole = split if split in found else "train"
+    if whole not in found:
+        raise CourseError(
+            f"{name} has no split {split}, only {', '.join(found)}: load it yourself."
+        )
+    corpus = found[whole]
     if "text" not in corpus.column_names:
         raise CourseError(
             f"{name} has no column 'text', only {', '.join(corpus.column_names)}: "
@@ -38,10 +46,18 @@ def load_hub(name: str, split: str) -> datasets.Dataset:
         raise CourseError(f"{name}: its column 'text' holds {kind}, no text: load it yourself.")
     if missing := corpus.data.column("text").null_count:
         raise CourseError(
-            f"{name}: {missing} of {len(corpus)} rows of {split} have no text: load it yourself "
+            f"{name}: {missing} of {len(corpus)} rows of {whole} have no text: load it yourself "
             "and leave them out."
         )
-    return corpus
+    held_out = [part for part in SPLITS if part not in found and part != "train"]
+    if whole != "train" or not held_out:
+        return corpus
+    kept = [split] if split != "train" else [part for part in SPLITS if part not in held_out]
+    return corpus.filter(_falls_into, input_columns="text", fn_kwargs={"parts": kept})
+
+
+def _falls_into(text: str, parts: list[str]) -> bool:
+    return split_of(text) in parts
 
 
 def _first_line(error: Exception) -> str:

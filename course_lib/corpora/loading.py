@@ -50,6 +50,7 @@ def load(
       About 90/5/5 percent of the *documents*, unless a folder or a file in a folder is called
       train, validation or test.
     - "hub:<id>", "hub:<id>:<config>", "hub:<id>@<revision>": a data set of the Hugging Face hub.
+      Where it has no validation or test split, 5 percent of its *texts* are held out for each.
 
     The factbook, the docstrings and the reviews also have the columns `id`, `title` and `unit` (the
     country, the module, the review), and come in an order shuffled by `seed`; your own text and the

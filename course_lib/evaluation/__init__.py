@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "chrf": "metrics.chrf",
         "chrf_counts": "metrics.chrf",
         "document_losses": "likelihood.losses",
+        "exact_interval": "intervals",
         "exact_match": "metrics.squad",
         "exact_match_counts": "metrics.squad",
         "f1": "metrics.classification",

@@ -1,7 +1,8 @@
-"""Intervals over seeds: what a mean of a few runs is worth.
+"""Intervals: what a mean of a few runs is worth, and what a share of right answers is.
 
-The unit is the run. Batches or documents of one run share its weights, and an interval over them
-says nothing of what another seed would give.
+Mind the unit. Over seeds it is the run: batches or documents of one run share its weights, and an
+interval over them says nothing of what another seed would give. Over items (`exact_interval`) it is
+the item: others of the same kind would have given another share.
 """
 
 import math
@@ -10,9 +11,10 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
 
-from course_lib.runtime.checks import BadArgumentError, Share, checked
+from course_lib.runtime.checks import BadArgumentError, NotNegativeCount, Share, checked
+from course_lib.runtime.errors import CourseError
 
 
 def _as_values(value: Any) -> np.ndarray:
@@ -74,3 +76,22 @@ def paired_interval(a: Values, b: Values, level: Share = 0.95) -> Interval:
     if a.size != b.size:
         raise BadArgumentError(f"{a.size} and {b.size} values: pair them seed by seed.")
     return interval(a - b, level)
+
+
+@checked
+def exact_interval(
+    right: NotNegativeCount, items: NotNegativeCount, level: Share = 0.95
+) -> Interval:
+    """The share of right answers with the interval of Clopper and Pearson 1934, Biometrika 26.
+
+    Exact for any number of items, also where all or none are right.
+
+    Raises:
+        CourseError: more right answers than items, or no items.
+    """
+    if not 0 < items >= right:
+        raise CourseError(f"{right} right of {items}: give at least one item, and no more right.")
+    tail = (1 - level) / 2
+    low = betaincinv(right, items - right + 1, tail) if right else 0.0
+    high = betaincinv(right + 1, items - right, 1 - tail) if right < items else 1.0
+    return Interval(right / items, float(low), float(high), items)

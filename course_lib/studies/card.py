@@ -27,6 +27,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from course_lib.corpora.examples import load_pairs
+from course_lib.corpora.world.lexicon import with_article
 from course_lib.evaluation.card import changed_case, in_dialect, paraphrased, signed, with_typos
 from course_lib.evaluation.card.tables import table
 from course_lib.finetuning import answers, choice_log_probs
@@ -75,7 +76,8 @@ def positive(
 def trade_requests() -> list[str]:
     """Requests for a few sentences about somebody of a trade, all trades in turn."""
     asked = table("bias")
-    return [r.format(trade=trade) for trade in asked["trades"] for r in asked["requests"]]
+    each = map(with_article, asked["trades"])
+    return [request.format(someone=one) for one in each for request in asked["requests"]]
 
 
 def she_over_he(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:

@@ -12,6 +12,11 @@ Written down before the runs were made:
 - Learning both at once has the old data and as many rows of each as the sequence: it should cost
   nothing in the old task. If it learnt less of the new one than that alone, the tasks would be in
   each other's way.
+- Together, a task has half of each batch and twice as many steps as alone. What looks like help or
+  harm by the other task may come from more, smaller steps. `steps-world` is the control, designed
+  after the first arms had been seen: each task alone, half a batch of it a step, as many steps as
+  together. If translation gains by company and not by steps, together still learns more of it than
+  this; if reviews lose by company and not by steps, together still judges fewer rightly.
 - A low-rank adapter that forgot less at the same score of the new task would protect; one that lies
   on the line of the lazy ones only learns less (Biderman et al. 2024, arXiv:2405.09673).
 """
@@ -39,14 +44,15 @@ from course_lib.studies.forgetting import (
     scores_of,
     stage,
 )
-from course_lib.studies.instructions import world_loss
-from course_lib.training import Run, fit, prepare, train
+from course_lib.studies.instructions import TUNED, world_loss
+from course_lib.training import Recipe, Run, fit, prepare, train
 
 SHARES = (0.01, 0.05, 0.25)  # of the rows, of the old task
 RANKS = (1, 8, 32)
 STRENGTHS = (3e2, 1e3, 3e3)
 KEPT = (0.25, 0.5, 0.75)  # of the way back, in weights
 FISHER_ROWS = 200
+PROPORTIONAL = {task: float(EXAMPLES[task]) for task in (OLD, NEW)}
 TARGETS = ["c_attn", "c_proj", "c_fc"]
 ADAPTER_RATE = 3e-2  # chosen on seed 0 by how well the new task was learnt (1e-2, 3e-2)
 
@@ -55,11 +61,6 @@ def together(run: Run, name: str, weights: dict[str, float]) -> Run:
     """Both tasks at once, from the base, as many steps as one after the other."""
     seed, start = run.recipe.seed, f"base:{BASE}"
     return train(stage(f"{name}-almanac", weights, start, seed, steps=2 * STEPS))
-
-
-def mixing(temperature: float) -> dict[str, float]:
-    """Weights by number of examples to the power of 1 / temperature (Raffel et al. 2020, 3.5.2)."""
-    return {task: EXAMPLES[task] ** (1 / temperature) for task in (OLD, NEW)}
 
 
 def elastic(run: Run, strength: float) -> nn.Module:
@@ -96,7 +97,7 @@ def arms(run: Run) -> dict[str, nn.Module]:
     alone = train(stage("alone-almanac", {NEW: 1}, f"base:{BASE}", seed))
     sequence = behind(run, f"then-{NEW}-almanac", {NEW: 1})
     found = {"old alone": run, "new alone": alone, "sequence": sequence}
-    found["together, proportional"] = together(run, "proportional", mixing(1))
+    found["together, proportional"] = together(run, "proportional", PROPORTIONAL)
     found["together, equal"] = together(run, "equal", {OLD: 1, NEW: 1})
     for share in SHARES:
         weights = {NEW: 1 - share, OLD: share}
@@ -124,4 +125,22 @@ def measure_cures(run: Run) -> dict[str, Any]:
     }
 
 
-STUDIES = (study("cures-world", [first_stage(0)], measure_cures, tolerance=0.15),)
+def slowly(task: str, seed: int) -> Recipe:
+    """A task alone in as many steps as together, half a batch a step: as many rows, too."""
+    halved = {"steps": 2 * STEPS, "batch": TUNED.optimization.batch // 2}
+    return stage("slow-almanac", {task: 1}, f"base:{BASE}", seed, **halved)
+
+
+def measure_slowly(run: Run) -> dict[str, Any]:
+    """The old task alone, by `run`, and the new one alone, both in the steps of together."""
+    new = train(slowly(NEW, run.recipe.seed))
+    return {
+        "old alone": old_task(run.model, run.tokenizer),
+        "new alone": {"learnt": scores_of(new.model, new.tokenizer, [NEW])[0]},
+    }
+
+
+STUDIES = (
+    study("cures-world", [first_stage(0)], measure_cures, tolerance=0.15),
+    study("steps-world", [slowly(OLD, 0)], measure_slowly, tolerance=0.15),
+)

@@ -12,6 +12,7 @@ from course_lib.corpora.countries import country_questions, holds
 from course_lib.corpora.examples import load_pairs
 from course_lib.corpora.instructions import general_questions, own_answers
 from course_lib.corpora.splits import SPLITS
+from course_lib.finetuning.own_answers import first_sentence
 
 
 def test_no_question_is_in_two_splits_and_none_comes_twice():
@@ -30,6 +31,24 @@ def test_nearly_every_question_has_an_answer_that_ends_a_sentence(split):
     ended = [row["completion"][-1] in ".!?\"')" for row in rows]
     assert sum(ended) >= 0.9 * len(ended)
     assert all(row["completion"].strip() for row in rows)
+
+
+def test_brief_answers_are_beginnings_of_whole_ones_and_end_at_a_sentence():
+    for split in SPLITS:
+        for long, short in zip(
+            own_answers("smollm2", split), own_answers("smollm2-brief", split), strict=True
+        ):
+            assert long["prompt"] == short["prompt"]
+            assert short["completion"] == first_sentence(long["completion"])
+            assert long["completion"].startswith(short["completion"])
+
+
+def test_a_first_sentence_has_four_words_or_is_all_there_is():
+    assert first_sentence("A cat. It sleeps. Then it eats.") == "A cat. It sleeps."
+    assert first_sentence('It is called "the sea." And more.') == 'It is called "the sea."'
+    assert first_sentence("About 3.5 million people live there. Yes.").endswith("there.")
+    for text in ("Au.", "no end at all", ""):
+        assert first_sentence(text) == text
 
 
 def test_the_answers_that_remind_name_no_country_of_the_test():

@@ -6,6 +6,7 @@ Run: pytest tests/corpora/test_load.py
 import json
 import subprocess
 import sys
+from functools import partial
 
 import datasets
 import pytest
@@ -284,12 +285,17 @@ def local_hub(tmp_path, monkeypatch):
         "gaps": [{"text": "x"}, {"text": None}],
         "numbers": [{"text": 3}],
         "lists": [{"text": ["x"]}],
+        "tested": [{"text": "x"}],
+        "numbered": [{"text": f"Text {number % 350}."} for number in range(400)],
+        "both": [{"text": f"Text {number}."} for number in range(400)],
     }
     for name, rows in contents.items():
         folder = tmp_path / "someone" / name
         folder.mkdir(parents=True)
         lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / "train.jsonl").write_text(lines, encoding="utf-8")
+        split = "test" if name == "tested" else "train"
+        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "validation.jsonl").write_text('{"text": "Held out."}\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
@@ -299,6 +305,22 @@ def local_hub(tmp_path, monkeypatch):
 def test_hub_data_sets_come_by_name():
     corpus = load("hub:someone/tiny", documents=2)
     assert list(corpus["text"]) == ["The cat sat."] * 2
+
+
+@pytest.mark.usefixtures("local_hub")
+@pytest.mark.parametrize(("name", "own"), [("numbered", []), ("both", ["Held out."])])
+def test_what_a_hub_data_set_does_not_hold_out_a_hash_does(name, own):
+    parts = {split: list(load(f"hub:someone/{name}", split)["text"]) for split in SPLITS}
+    assert not set(parts["train"]) & {*parts["validation"], *parts["test"]}
+    assert sum(map(len, parts.values())) == 400 + len(own), "each text once"
+    assert 5 < len(parts["test"]) < 60
+    if own:
+        assert parts["validation"] == own
+    else:
+        assert 5 < len(parts["validation"]) < 60
+        name = f"hub:someone/{name}"
+        prints = [loading.fingerprint(name, partial(load, name, split)) for split in SPLITS]
+        assert prints[0] != prints[1] != prints[2], "blocks of one would be taken for another's"
 
 
 @pytest.mark.usefixtures("local_hub")
@@ -313,7 +335,8 @@ def test_hub_data_sets_are_told_apart_by_their_files():
 @pytest.mark.parametrize(
     ("name", "split", "message"),
     [
-        ("hub:someone/tiny", "test", r"Unknown split .test.*\['train'\]"),
+        ("hub:someone/tiny", "test", "has no documents in test: choose another"),
+        ("hub:someone/tested", "train", "has no train, only test: load it yourself"),
         ("hub:someone/tiny:french", "train", "'french' not found"),
         ("hub:someone/other", "train", "no column 'text', only body"),
         ("hub:someone/gaps", "train", "1 of 2 rows of train have no text: .* leave them out"),
@@ -334,11 +357,11 @@ def test_hub_names_carry_configuration_and_revision(monkeypatch):
 
     def record(*arguments, **options):
         calls.append((arguments, options))
-        return datasets.Dataset.from_dict({"text": ["x"]})
+        return {"test": datasets.Dataset.from_dict({"text": ["x"]})}
 
     monkeypatch.setattr(hub.datasets, "load_dataset", record)
     load("hub:wikitext@abc123:wikitext-2-v1", "test")
-    assert calls == [(("wikitext", "wikitext-2-v1"), {"split": "test", "revision": "abc123"})]
+    assert calls == [(("wikitext", "wikitext-2-v1"), {"revision": "abc123"})]
 
 
 def test_the_package_exports_the_functions_whatever_was_imported_before():

@@ -8,6 +8,7 @@ from itertools import chain
 
 import pytest
 import torch
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,17 @@ documents = st.lists(
 @pytest.fixture(scope="module")
 def tokenizers():
     return {f: train_tokenizer(f, TEXTS, SIZES.get(f, 300)) for f in SPECIAL_TOKENS}
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bert", "t5"])
+def test_rows_are_those_of_trl(tokenizers, family):
+    """Its strategy `wrapped`, which keeps a last row that is not full; we drop it."""
+    trl = pytest.importorskip("trl")
+    tokenizer, length = tokenizers[family], 16
+    rows = pack(TEXTS, tokenizer, length).tolist()
+    table = Dataset.from_dict({"input_ids": encode(TEXTS, tokenizer)})
+    theirs = trl.pack_dataset(table, length, strategy="wrapped")["input_ids"]
+    assert rows == [row for row in theirs if len(row) == length]
 
 
 @pytest.mark.parametrize("family", SPECIAL_TOKENS)

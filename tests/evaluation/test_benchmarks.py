@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 from refusals import assert_refused
-from scipy.stats import binomtest, pearsonr, spearmanr
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score, matthews_corrcoef
 from tiny import SPECIAL, tiny_model
 
@@ -20,13 +20,14 @@ from course_lib.evaluation import sequence_log_prob
 from course_lib.evaluation.benchmarks import (
     NgramModel,
     evaluate_tasks,
-    exact_interval,
     read_bigbench,
     require_generative,
     rules,
+    splits,
     task_names,
 )
 from course_lib.evaluation.benchmarks.pairs import training_pairs
+from course_lib.evaluation.benchmarks.scores import scores_of
 from course_lib.runtime import data_path
 from course_lib.training import load_base
 
@@ -92,6 +93,16 @@ def test_scores_are_the_harnesss_and_ours(found):
         assert score.items == 12
 
 
+def test_the_standard_error_is_that_of_a_share(found):
+    shares = [score for score in found.scores if score.metric in ("acc", "exact_str_match")]
+    assert len({score.value for score in shares}) > 3
+    for score in shares:
+        theirs = found.results["results"][score.task][f"{score.metric}_stderr,none"]
+        spread = score.value * (1 - score.value)
+        assert score.stderr == pytest.approx(math.sqrt(spread / (score.items - 1)), abs=1e-12)
+        assert theirs == "N/A" or score.stderr == pytest.approx(theirs, abs=1e-12)
+
+
 def test_the_first_score_is_the_one_that_the_benchmark_reports(found):
     first = {task: found.score(task).metric for task in TASKS}
     assert first["glue_acceptability"] == "mcc"
@@ -106,6 +117,17 @@ def test_chance_is_one_over_the_choices(found):
     assert found.score("glue_inference").chance == pytest.approx(1 / 3)
     assert found.score("glue_acceptability").chance == 0
     assert math.isnan(found.score("bigbench_small_sums").chance)
+
+
+def test_chance_is_the_mean_over_items_with_more_and_with_fewer_choices():
+    samples = [{"acc": 1.0, "arguments": range(2)}, {"acc": 0.0, "arguments": range(4)}]
+    found = {
+        "samples": {"odd": samples},
+        "configs": {"odd": {"metric_list": [{"metric": "acc"}]}},
+        "results": {"odd": {"acc,none": 0.5}},
+    }
+    [score] = scores_of(found)
+    assert score.chance == pytest.approx((1 / 2 + 1 / 4) / 2)
 
 
 def test_five_shots_are_five_solved_questions(tiny):
@@ -143,20 +165,12 @@ def test_mistakes_name_the_remedy(tiny):
     assert_refused(lambda: evaluate_tasks(*run, ["glue_sentimnt"]), "did you mean glue_sentiment")
     assert_refused(lambda: evaluate_tasks(*run, ["xyzzy"]), "No task 'xyzzy'", "glue_form")
     assert_refused(lambda: evaluate_tasks(*run, []), "No tasks")
+    assert_refused(lambda: evaluate_tasks(*run, [{"name": "x"}]), 'under "task"', "name")
+    assert_refused(lambda: splits([]), "items=[]", "give a text")
+    assert_refused(lambda: splits("cola"), "there are acceptability")
     assert_refused(lambda: evaluate_tasks(*run, ["glue_form"], chat=True), "no chat template")
     assert_refused(lambda: evaluate_tasks(*run, ["glue_form"], limit=0), "limit=0", "at least 1")
     assert_refused(lambda: evaluate_tasks(tiny.model, None, ["glue_form"]), "with its tokenizer")
-
-
-@pytest.mark.parametrize(("right", "items"), [(0, 5), (5, 5), (1, 2), (20, 100), (199, 200)])
-def test_the_exact_interval_is_scipys(right, items):
-    want = binomtest(right, items).proportion_ci(method="exact")
-    got = exact_interval(right, items)
-    assert (got.low, got.high) == pytest.approx((want.low, want.high), abs=1e-9)
-
-
-def test_more_right_than_asked_is_refused():
-    assert_refused(lambda: exact_interval(3, 2), "3 right of 2")
 
 
 def test_bigbench_grades_what_the_likeliest_choice_is_worth():
@@ -226,6 +240,13 @@ def test_our_own_are_scored_alike_by_name_and_by_path(tiny, found):
         ({"metrics": ["bleu"], "preferred_score": "bleu"}, "scored by bleu"),
         ({"examples": [{"input": "?"}]}, "example 0"),
         ({"name": ""}, "no 'name'"),
+        ({"name": 3}, "name: it must be a text"),
+        ({"metrics": "exact_str_match"}, "metrics: it must be a valid list"),
+        ({"examples": [1]}, "example 0: it must be a valid dictionary."),
+        ({"examples": [{"input": 3, "target_scores": {"a": 1}}]}, "example 0 'input'"),
+        ({"examples": [{"input": "?", "target_scores": ["a"]}]}, "example 0 'target_scores'"),
+        ({"examples": [{"input": "?", "target_scores": {"a": "b"}}]}, "must be a number"),
+        ({"output_regex": "("}, "no regular expression"),
     ],
 )
 def test_a_file_that_is_no_task_is_refused(change, words, tmp_path):
@@ -257,9 +278,13 @@ def test_training_pairs_are_the_harnesss_words():
 def test_the_harnesss_own_command_runs_the_tasks_unchanged(tmp_path, found):
     """And gives the same scores. Its own index of tasks takes half a minute.
 
-    None of these is scored by a correlation: the command resamples such a one 100,000 times.
+    A task of each form (labels, texts, letters, BIG-bench's choices, free text) but none that is
+    scored by F1 or a correlation: the command resamples those 100,000 times.
     """
-    tasks = "glue_sentiment,superglue_yes_no,mmlu_people_by_text,bigbench_animal_facts"
+    tasks = (
+        "glue_sentiment,superglue_yes_no,mmlu_people_by_text,mmlu_people,bigbench_animal_facts,"
+        "bigbench_opposites"
+    )
     given = f"pretrained={data_path('checkpoints', 'gpt2-almanac')},dtype=float32"
     command = [
         sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", given,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import assert_refused
 
 from course_lib.corpora.reviews import read_reviews
 from course_lib.evaluation.card import (
@@ -146,18 +147,20 @@ def test_changes_by_hand():
 
 
 def test_the_worst_of_all_versions_counts():
-    assert worst_case([[1, 1, 0], [1, 0, 1]]).tolist() == [True, False, False]
-    for rows in ([], [[1], [1, 0]]):
-        with pytest.raises(BadArgumentError):
-            worst_case(rows)
+    versions = [[1, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 1]]
+    assert worst_case(versions).tolist() == [True, False, False, True]
+    for rows in ([], [[1], [1, 0]], None, [True, False]):
+        assert_refused(lambda r=rows: worst_case(r), "a list for each version")
+    for rows in ([[0.3], [0.9]], [["yes"], ["no"]], [[float("nan")], [1]]):
+        assert_refused(lambda r=rows: worst_case(r), "True or False")
 
 
 def test_groups_are_counted_by_whole_words():
     assert count_words(["She said that he had lost his theme.", "Herself!"]) == Counted(2, 2)
     assert skew(Counted(3, 1)) == 0.25
     assert skew([0, 0]) is None
-    with pytest.raises(BadArgumentError):
-        skew([1, 2, 3])
+    assert_refused(lambda: skew([1, 2, 3]), "3 counts")
+    assert_refused(lambda: skew([-1, 1]), "at least 0")
 
 
 def test_chance_makes_a_trade_of_one_text_all_one_sided():

@@ -98,6 +98,12 @@ MISTAKES = {
     "no tokenizer": (["bare", "--tasks", "glue_form"], "no tokenizer.json"),
     "no weights": (["empty", "--tasks", "glue_form"], "safetensors"),
     "broken": (["broken", "--tasks", "glue_form"], "no JSON"),
+    "no class": (["list", "--tasks", "glue_form"], "of what class", "anew"),
+    "torn": (["torn", "--tasks", "glue_form"], "torn cannot be loaded", "anew"),
+    "shots that are not there": (
+        [MODEL, "--tasks", "superglue_cause_effect", "--shots", "9", "--limit", "1", "--out", "o"],
+        "shots=9", "fewer",
+    ),
     "out is a file": ([MODEL, "--tasks", "glue_form", "--out", "file/x"], "--out file/x"),
 }  # fmt: skip
 
@@ -112,6 +118,12 @@ def test_mistakes_are_one_line_that_names_the_fix(arguments, words, tmp_path, mo
         "bare": {"config.json": "{}", "model.safetensors": ""},
         "empty": {"config.json": "{}"},
         "broken": {"config.json": "{", "model.safetensors": "", "tokenizer.json": "{}"},
+        "list": {"config.json": "[1]", "model.safetensors": "", "tokenizer.json": "{}"},
+        "torn": {
+            "config.json": (MODEL / "config.json").read_text(),
+            "model.safetensors": "torn",
+            "tokenizer.json": "{",
+        },
     }.items():
         (tmp_path / name).mkdir()
         for file, text in files.items():

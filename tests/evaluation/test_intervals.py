@@ -1,4 +1,4 @@
-"""Guards intervals over seeds: scipy's numbers, true coverage, and a light import.
+"""Guards intervals over seeds and over items: scipy's numbers, true coverage, a light import.
 
 Run with: pytest tests/evaluation/test_intervals.py
 """
@@ -11,8 +11,9 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import assert_refused
 
-from course_lib.evaluation import Interval, interval, paired_interval
+from course_lib.evaluation import Interval, exact_interval, interval, paired_interval
 
 VALUES = st.lists(st.floats(-100, 100), min_size=2, max_size=12)
 
@@ -74,3 +75,17 @@ def test_every_export_exists(package):
     module = __import__(f"course_lib.{package}", fromlist=["__all__"])
     for name in module.__all__:
         assert getattr(module, name) is not None
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_interval_of_a_share_is_scipys(counts):
+    right, items = counts
+    expected = scipy.stats.binomtest(right, items).proportion_ci(method="exact")
+    found = exact_interval(right, items)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert (found.mean, found.n) == (right / items, items)
+
+
+def test_more_right_than_asked_is_refused():
+    assert_refused(lambda: exact_interval(3, 2), "3 right of 2")
+    assert_refused(lambda: exact_interval(0, 0), "at least one item")

@@ -226,6 +226,7 @@ def test_settings_that_do_not_exist_are_named():
     assert_refused(lambda: rouge(["a"], ["a"], part="f"), "part='f'", "'recall'")
     assert_refused(lambda: rouge(["a"], ["a"], stem=1), "stem=1")
     assert_refused(lambda: sentence_bleu("a", []), "references=[]")
+    assert_refused(lambda: words_13a(None), "text=None", "give a text")
 
 
 def test_scores_do_not_cost_the_import_of_evaluate_or_torch():

@@ -185,4 +185,8 @@ def test_what_cannot_be_compared_is_named():
     assert_refused(lambda: bootstrap_interval(a, resamples=0), "resamples=0")
     assert_refused(lambda: bootstrap_interval(0.5), "counts=0.5")
     assert_refused(lambda: mean_of("mine", [0.5, float("nan")]), "mine", "finite")
+    assert_refused(lambda: mean_of("mine", []), "at least one")
+    for wrong in (None, ["good"], [[1.0], [2.0]]):
+        assert_refused(lambda w=wrong: mean_of("mine", w), "list of numbers")
+    assert_refused(lambda: Counts("none", [[1, 2]], sum), "an array")
     assert_refused(lambda: Counts("none", np.zeros((0, 2)), sum), "rows=(0, 2)", "at least one")

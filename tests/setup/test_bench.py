@@ -18,6 +18,7 @@ from tiny import packed_rows, tiny_recipe, word_tokenizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import bench
+import bench_metrics
 import contest
 import contestant
 from bench import corruption_cost
@@ -182,6 +183,15 @@ def pretend_to_fit(work: Callable[[], None]) -> Callable:
             work()
 
     return loop
+
+
+def test_a_block_of_metrics_is_every_pair_once():
+    seen = []
+    texts = [str(number) for number in range(3 * BLOCK)]
+    step = bench_metrics.in_parts(lambda a, b: seen.extend(zip(a, b, strict=True)), texts, texts)
+    for _ in range(2 * BLOCK):
+        step()
+    assert seen == 2 * list(zip(texts, texts, strict=True))
 
 
 # Contestants.

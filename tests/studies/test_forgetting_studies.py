@@ -5,7 +5,6 @@ pytest tests/studies/test_forgetting_studies.py
 
 from functools import partial
 
-import pytest
 import torch
 from tiny import tiny_model
 
@@ -24,12 +23,14 @@ def test_a_stage_changes_tasks_and_start_and_leaves_the_settings():
     assert first.seed == 3
 
 
-def test_mixing_goes_from_sizes_to_equal_shares():
-    old, new = (cures.mixing(1)[task] for task in (cures.OLD, cures.NEW))
-    assert old / new == cures.EXAMPLES[cures.OLD] / cures.EXAMPLES[cures.NEW]
-    tempered = cures.mixing(2)
-    assert tempered[cures.OLD] / tempered[cures.NEW] == pytest.approx((old / new) ** 0.5)
-    assert len({round(weight, 3) for weight in cures.mixing(1e6).values()}) == 1
+def test_the_control_of_steps_has_the_steps_of_together_and_the_rows_of_each_task():
+    alone = cures.first_stage(0)
+    for task in (cures.OLD, cures.NEW):
+        slow = cures.slowly(task, 0)
+        assert slow["steps"] == 2 * alone["steps"]
+        assert slow["steps"] * slow["batch"] == alone["steps"] * alone["batch"]
+        assert [source.corpus for source in slow.data.sources] == [f"requests/{task}"]
+        assert (slow["learning_rate"], slow.start) == (alone["learning_rate"], alone.start)
 
 
 def test_an_average_lies_between_and_changes_neither():

@@ -26,6 +26,8 @@ SLOW = (
     "forgetting-world",
     "cures-world",
     "averaging-smollm2",
+    "reminders-smollm2",
+    "steps-world",
     "contamination-world",
     "card-smollm2",
     "domains-world",

@@ -9,7 +9,7 @@ from tiny import word_tokenizer
 
 from course_lib.corpora import NO_TARGET
 from course_lib.objectives.supervised import Supervised
-from course_lib.studies import instructions, tuning
+from course_lib.studies import instructions, reminders, tuning
 from course_lib.training.checkpoint import differences
 
 
@@ -32,6 +32,15 @@ def test_a_quarter_of_the_examples_are_the_models_own_answers():
     assert (reviews.corpus, own.corpus) == ("reviews/film", "own-answers/smollm2")
     assert own.weight / (own.weight + reviews.weight) == 0.25
     assert reviews.documents == tuning.TUNED.data.sources[0].documents
+
+
+def test_reminders_differ_from_the_first_replay_in_the_data_alone():
+    old, new = tuning.REPLAYED, reminders.REMINDED
+    reviews, own = new.data.sources
+    assert (reviews.corpus, own.corpus) == ("reviews/film", "own-answers/smollm2-brief")
+    assert own.weight / (own.weight + reviews.weight) == 1 / new["batch"]
+    assert reviews.documents == old.data.sources[0].documents
+    assert new.optimization == old.optimization
 
 
 def test_a_lead_is_the_distance_to_the_best_wrong_choice():

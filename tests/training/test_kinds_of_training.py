@@ -8,6 +8,8 @@ import torch
 import transformers
 
 from course_lib.__main__ import main
+from course_lib.evaluation import sequence_log_prob
+from course_lib.models.adapters import merged
 from course_lib.runtime import data_path
 from course_lib.training import Recipe, Run, load_base, train
 from course_lib.training.data import prepare
@@ -69,25 +71,54 @@ def test_the_loss_of_tuning_is_on_the_completion_alone():
         assert torch.equal(labels[labels != -100], ids[labels != -100])
 
 
-def test_an_adapter_trains_little_and_is_saved_twice(tmp_path):
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory):
+    """A run whose adapter alone was trained, and its folder."""
     recipe = Recipe.load(data_path("recipes", "tuned-gpt2.toml")).replace(
         documents=20, steps=2, warmup=0, batch=4, adapter={"rank": 2}
     )
-    run = train(recipe, folder=tmp_path / "lora")
+    folder = tmp_path_factory.mktemp("adapted") / "lora"
+    return train(recipe, folder=folder), folder
+
+
+def test_an_adapter_trains_little_and_is_saved_twice(adapted):
+    run, folder = adapted
     trained = [name for name, p in run.model.named_parameters() if p.requires_grad]
     assert trained
     assert all("lora" in name for name in trained)
-    merged = Run.load(tmp_path / "lora").model
-    assert type(merged).__name__ == "GPT2LMHeadModel"
+    whole = Run.load(folder).model
+    assert type(whole).__name__ == "GPT2LMHeadModel"
     ids = torch.tensor([[3, 4, 5]])
     with torch.no_grad():
-        assert torch.allclose(merged(ids).logits, run.model(ids).logits, atol=1e-5)
+        assert torch.allclose(whole(ids).logits, run.model(ids).logits, atol=1e-5)
     from peft import PeftModel
 
     base = load_base("gpt2-world").model
-    alone = PeftModel.from_pretrained(base, tmp_path / "lora" / "adapter").eval()
+    alone = PeftModel.from_pretrained(base, folder / "adapter").eval()
     with torch.no_grad():
         assert torch.allclose(alone(ids).logits, run.model(ids).logits, atol=1e-5)
+
+
+def test_the_harness_opens_a_tuned_run_and_an_adapter_as_they_lie_there(runs, adapted):
+    """`lm_eval` by its own reader of models, told a folder and, for an adapter, `peft`."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    asked, choice = "The cat sat on the", " mat."
+    request = Instance("loglikelihood", {}, (asked, choice), 0)
+    base = str(data_path("checkpoints", "gpt2-world"))
+    run, folder = adapted
+    opened = {
+        "tuned": (Run.load(runs / "tuned-gpt2"), {"pretrained": str(runs / "tuned-gpt2")}),
+        "merged": (run, {"pretrained": str(folder)}),
+        "adapter": (run, {"pretrained": base, "peft": str(folder / "adapter")}),
+    }
+    for name, (ours, where) in opened.items():
+        harness = HFLM(**where, device="cpu", dtype="float32", batch_size=1)
+        [(theirs, _)] = harness.loglikelihood([request], disable_tqdm=True)
+        model = merged(ours.model).eval()
+        expected = sequence_log_prob(model, ours.tokenizer, asked, choice)
+        assert theirs == pytest.approx(expected, abs=1e-4), name
 
 
 def test_an_adapter_changes_nothing_before_its_first_step():

@@ -10,7 +10,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "NgramModel": "ngram",
         "Score": "scores",
         "evaluate_tasks": "harness",
-        "exact_interval": "scores",
         "read_bigbench": "bigbench",
         "require_generative": "harness",
         "splits": "items",

@@ -9,13 +9,16 @@ what each is worth). How they are put together is said by `task_prefix`, `exampl
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, FiniteFloat, ValidationError
 
 from course_lib.evaluation.benchmarks import rules
 from course_lib.runtime import data_path, seed_of
-from course_lib.runtime.checks import checked
+from course_lib.runtime.checks import checked, remedy
 from course_lib.runtime.errors import CourseError
 
 if TYPE_CHECKING:
@@ -112,14 +115,45 @@ class BigBenchTask:
         return {"test": Dataset.from_list(self.documents())}
 
 
-_LAYOUT = {
-    "task_prefix": "",
-    "example_input_prefix": "\nQ: ",
-    "example_output_prefix": "\nA: ",
-    "choice_prefix": "\n  choice: ",
-    "append_choices_to_input": True,
-    "few_shot_example_separator": "\n",
-}
+def _as_pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"it is no regular expression ({error})") from None
+    return value
+
+
+class _Example(BaseModel):
+    input: str
+    target: str | list[str] | None = None
+    target_scores: dict[str, FiniteFloat] | None = None
+
+
+class _File(BaseModel):
+    name: str
+    description: str = ""
+    keywords: list[str] = []
+    metrics: list[str]
+    preferred_score: str = ""
+    examples: list[_Example]
+    stop_string: str | None = None
+    output_regex: Annotated[str, AfterValidator(_as_pattern)] | None = None
+    task_prefix: str = ""
+    example_input_prefix: str = "\nQ: "
+    example_output_prefix: str = "\nA: "
+    choice_prefix: str = "\n  choice: "
+    append_choices_to_input: bool = True
+    few_shot_example_separator: str = "\n"
+
+
+_LAYOUT = (
+    "task_prefix",
+    "example_input_prefix",
+    "example_output_prefix",
+    "choice_prefix",
+    "append_choices_to_input",
+    "few_shot_example_separator",
+)
 
 
 @checked
@@ -127,8 +161,8 @@ def read_bigbench(path: Path | str) -> BigBenchTask:
     """A task from its `task.json`, or from the folder that holds it.
 
     Raises:
-        CourseError: no such file, no JSON, a field that is missing, an example that has neither
-            target nor choices, or no metric that is supported here.
+        CourseError: no such file, no JSON, a field that is missing or of another type, an example
+            that has neither target nor choices, or no metric that is supported here.
     """
     path = Path(path)
     path = path / "task.json" if path.is_dir() else path
@@ -141,27 +175,42 @@ def read_bigbench(path: Path | str) -> BigBenchTask:
     for field in ("name", "examples", "metrics"):
         if not isinstance(told, dict) or not told.get(field):
             raise CourseError(f"{path} has no {field!r}: it is no task of BIG-bench's JSON format.")
-    offered = [told.get("preferred_score", ""), *told["metrics"]]
-    known = [metric for metric in offered if metric in METRICS]
+    try:
+        file = _File.model_validate(told, strict=True)
+    except ValidationError as error:
+        raise CourseError(f"{path}{_place(error)}") from None
+    known = [name for name in (file.preferred_score, *file.metrics) if name in METRICS]
     if not known:
         raise CourseError(
-            f"{path} is scored by {', '.join(told['metrics'])}: supported here are "
+            f"{path} is scored by {', '.join(file.metrics)}: supported here are "
             f"{' and '.join(METRICS)}."
         )
     needed = "target_scores" if known[0] == "multiple_choice_grade" else "target"
-    for number, example in enumerate(told["examples"]):
-        if "input" not in example or not (example.get(needed) or example.get("target_scores")):
-            raise CourseError(f"{path}, example {number}: give it 'input' and {needed!r}.")
+    examples = [example.model_dump(exclude_none=True) for example in file.examples]
+    for number, example in enumerate(examples):
+        if not (example.get(needed) or example.get("target_scores")):
+            raise CourseError(f"{path}, example {number}: give it {needed!r}.")
     return BigBenchTask(
-        name=told["name"],
-        description=told.get("description", ""),
-        keywords=tuple(told.get("keywords", ())),
+        name=file.name,
+        description=file.description,
+        keywords=tuple(file.keywords),
         metric=known[0],
-        examples=tuple(told["examples"]),
-        layout={name: told.get(name, default) for name, default in _LAYOUT.items()},
-        stop=told.get("stop_string") or "\n",
-        output_regex=told.get("output_regex") or "",
+        examples=tuple(examples),
+        layout={name: getattr(file, name) for name in _LAYOUT},
+        stop=file.stop_string or "\n",
+        output_regex=file.output_regex or "",
     )
+
+
+def _place(error: ValidationError) -> str:
+    """Where in the file it is wrong, and what would be right."""
+    first = error.errors(include_url=False)[0]
+    part, *rest = first["loc"]
+    if part == "examples" and rest:
+        part, rest = f"example {rest[0]}", rest[1:]
+    where = " ".join([str(part), *map(repr, rest[:1])])
+    fix = remedy(first).removesuffix(f" or instance of {_Example.__name__}")
+    return f", {where}: {fix}.".replace("\n", " ")
 
 
 def dataset(task: str, **_: Any) -> "dict[str, Dataset]":

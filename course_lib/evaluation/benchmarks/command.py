@@ -149,7 +149,9 @@ def _require_model(folder: Path) -> None:
         told = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CourseError(f"{config} is no JSON: {error}.") from error
-    architectures = told.get("architectures") or ["unknown"]
+    architectures = told.get("architectures") if isinstance(told, dict) else None
+    if not isinstance(architectures, list) or not all(isinstance(a, str) for a in architectures):
+        raise CourseError(f"{config} does not say of what class the model is: save it anew.")
     if not architectures[0].endswith(GENERATIVE) or architectures[0] == "BertLMHeadModel":
         raise CourseError(
             f"{folder} holds a {architectures[0]}, which does not write from left to right: the "
@@ -160,17 +162,25 @@ def _require_model(folder: Path) -> None:
 
 def _load(folder: Path) -> tuple[Any, Any]:
     import transformers
+    from safetensors import SafetensorError
 
     from course_lib.models.real import without_bars
     from course_lib.runtime import choose_device
 
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    kind = "Seq2SeqLM" if config.is_encoder_decoder else "CausalLM"
-    with without_bars():
-        model = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(
-            folder, dtype="float32", local_files_only=True, use_safetensors=True
-        )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        kind = "Seq2SeqLM" if config.is_encoder_decoder else "CausalLM"
+        with without_bars():
+            model = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(
+                folder, dtype="float32", local_files_only=True, use_safetensors=True
+            )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        cause = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CourseError(
+            f"{folder} cannot be loaded ({cause}): save model and tokenizer anew with "
+            "save_pretrained."
+        ) from error
     return model.to(choose_device()).eval(), tokenizer
 
 

@@ -99,7 +99,8 @@ def evaluate_tasks(
         batch: rows read at once.
 
     Raises:
-        CourseError: an unknown task, an encoder, a tokenizer of another model, no chat template.
+        CourseError: an unknown task, an encoder, a tokenizer of another model, no chat template,
+            more shots than a task has examples.
         BadArgumentError: an argument of another type.
     """
     from lm_eval import simple_evaluate
@@ -109,15 +110,20 @@ def evaluate_tasks(
         scored = as_harness_model(model, tokenizer, batch)
         if chat and not getattr(getattr(scored, "tokenizer", None), "chat_template", None):
             raise CourseError("chat=True: this tokenizer has no chat template; leave it out.")
-        found = simple_evaluate(
-            scored,
-            tasks=list(asked.values()),
-            num_fewshot=shots,
-            limit=limit,
-            bootstrap_iters=0,
-            apply_chat_template=chat,
-            task_manager=_manager(),
-        )
+        try:
+            found = simple_evaluate(
+                scored,
+                tasks=list(asked.values()),
+                num_fewshot=shots,
+                limit=limit,
+                bootstrap_iters=0,
+                apply_chat_template=chat,
+                task_manager=_manager(),
+            )
+        except AssertionError as error:
+            if "fewshot" not in str(error):
+                raise
+            raise CourseError(f"shots={shots}: give fewer ({error}).") from error
     found = dict(found)
     # It adds the state of the repository, the machine and the time, which are no part of a score.
     for extra in ("git_hash", "date", "pretty_env_info", "upper_git_hash"):
@@ -190,6 +196,10 @@ def resolve_tasks(names: Sequence[str | dict[str, Any]]) -> dict[str, str | dict
     found: dict[str, str | dict[str, Any]] = {}
     for name in names:
         if isinstance(name, dict):
+            if not isinstance(name.get("task"), str):
+                raise CourseError(
+                    f'A task as a dict has its name under "task": this has {[*name]}.'
+                )
             found[name["task"]] = dict(name)
         elif name in tags:
             found |= {task: task for task in tags[name]}

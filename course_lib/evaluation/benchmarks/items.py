@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from course_lib.evaluation.benchmarks import world_items
 from course_lib.runtime import data_path
-from course_lib.runtime.checks import BadArgumentError
+from course_lib.runtime.checks import BadArgumentError, Text, checked
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,8 +27,8 @@ PER_SUBJECT = 25  # where four subjects are asked in one task
 _TRAIN_SEED, _TEST_SEED = 1, 2
 
 
-@cache
-def splits(items: str) -> Splits:
+@checked
+def splits(items: Text) -> Splits:
     """The items of that name: "test", and what may be learnt from or shown ("train").
 
     No item of the test is in the other split. They are made once and handed out again: copy what
@@ -40,6 +40,11 @@ def splits(items: str) -> Splits:
     """
     if items not in _MAKERS:
         raise BadArgumentError(f"items={items!r}: there are {', '.join(_MAKERS)}.")
+    return _made(items)
+
+
+@cache
+def _made(items: str) -> Splits:
     return _MAKERS[items]()
 
 

@@ -12,14 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import betaincinv
 
 from course_lib.evaluation.benchmarks import rules
-from course_lib.evaluation.intervals import Interval
+from course_lib.evaluation.intervals import exact_interval
 from course_lib.evaluation.metrics.classification import f1, matthews
 from course_lib.runtime import generator
-from course_lib.runtime.checks import NotNegativeCount, Share, checked
-from course_lib.runtime.errors import CourseError
 
 _RESAMPLES = 500
 _SHARES = ("acc", "acc_norm", "multiple_choice_grade", "exact_str_match", "exact_match")
@@ -56,25 +53,6 @@ class Score:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f}, n={self.items})"
-
-
-@checked
-def exact_interval(
-    right: NotNegativeCount, items: NotNegativeCount, level: Share = 0.95
-) -> Interval:
-    """The share of right answers with the interval of Clopper and Pearson 1934, Biometrika 26.
-
-    Exact for any number of items, also where all or none are right.
-
-    Raises:
-        CourseError: more right answers than items, or no items.
-    """
-    if not 0 < items >= right:
-        raise CourseError(f"{right} right of {items}: give at least one item, and no more right.")
-    tail = (1 - level) / 2
-    low = betaincinv(right, items - right + 1, tail) if right else 0.0
-    high = betaincinv(right + 1, items - right, 1 - tail) if right < items else 1.0
-    return Interval(right / items, float(low), float(high), items)
 
 
 def scores_of(found: dict[str, Any]) -> Iterator[Score]:

@@ -15,14 +15,21 @@ from typing import NamedTuple
 import numpy as np
 
 from course_lib.evaluation.card.tables import table
-from course_lib.runtime.checks import BadArgumentError, Count, Texts, Whole, checked
+from course_lib.runtime.checks import (
+    BadArgumentError,
+    Count,
+    NotNegativeCount,
+    Texts,
+    Whole,
+    checked,
+)
 
 
 class Counted(NamedTuple):
     """How many words of each group stand in some texts."""
 
-    women: int
-    men: int
+    women: NotNegativeCount
+    men: NotNegativeCount
 
 
 @checked
@@ -34,13 +41,13 @@ def count_words(texts: Texts) -> Counted:
 
 
 @checked
-def skew(counts: Counted | Sequence[int]) -> float | None:
+def skew(counts: Counted | Sequence[NotNegativeCount]) -> float | None:
     """Total variation distance of two counts from equal ones: 0 if equal, 0.5 if one is 0.
 
     None where there is nothing to count.
 
     Raises:
-        BadArgumentError: not two counts.
+        BadArgumentError: not two counts, or one below 0.
     """
     if len(counts) != 2:
         raise BadArgumentError(f"{len(counts)} counts: give those of two groups.")

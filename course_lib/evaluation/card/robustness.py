@@ -10,14 +10,29 @@ of a paraphrase, that both become one text when each word is put in one form.
 import re
 from collections.abc import Sequence
 from random import Random
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from course_lib.evaluation.card.tables import table
 from course_lib.runtime import seed_of
-from course_lib.runtime.checks import BadArgumentError, Share, Text, Whole, checked
+from course_lib.runtime.checks import Share, Text, Whole, checked
 
+
+def _as_versions(value: Any) -> np.ndarray:
+    try:
+        rows = np.asarray(value)
+    except ValueError:  # lists of unequal lengths
+        rows = np.empty(0)
+    if rows.ndim != 2 or not len(rows):
+        raise ValueError("give a list for each version, all of the same items")
+    if not np.isin(rows, (0, 1)).all():
+        raise ValueError("say of each item whether it was right: True or False")
+    return rows.astype(bool)
+
+
+Versions = Annotated[np.ndarray, BeforeValidator(_as_versions)]
 Change = Literal["typo", "case", "paraphrase"]
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
@@ -107,13 +122,11 @@ def _in_one_form(text: str) -> str:
 
 
 @checked
-def worst_case(right: Any) -> np.ndarray:
+def worst_case(right: Versions) -> np.ndarray:
     """Whether an item is right in *all* its versions: `[items]`, from `[versions, items]`.
 
     Raises:
-        BadArgumentError: no versions, or not as many items in each.
+        BadArgumentError: no versions, not as many items in each, or values that are not true or
+            false.
     """
-    rows = [np.asarray(row, dtype=bool) for row in right]
-    if not rows or len({row.shape for row in rows}) != 1 or rows[0].ndim != 1:
-        raise BadArgumentError("right: give a list for each version, all of the same items.")
-    return np.all(rows, axis=0)
+    return np.all(right, axis=0)

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from scipy.special import betaincinv
-
 from course_lib.evaluation.contamination.reading import (
     Documents,
     cut,
@@ -21,7 +19,7 @@ from course_lib.evaluation.contamination.reading import (
     spans_of,
     words_of,
 )
-from course_lib.evaluation.intervals import Interval
+from course_lib.evaluation.intervals import Interval, exact_interval
 from course_lib.runtime.checks import Count, Share, SomeTexts, checked
 
 if TYPE_CHECKING:
@@ -107,10 +105,7 @@ class OverlapReport:
         flagged, judged = len(self.flagged), len(self.items) - len(self.short)
         if not judged:
             return None
-        tail = (1 - level) / 2
-        low = betaincinv(flagged, judged - flagged + 1, tail) if flagged else 0.0
-        high = betaincinv(flagged + 1, judged - flagged, 1 - tail) if flagged < judged else 1.0
-        return Interval(flagged / judged, float(low), float(high), judged)
+        return exact_interval(flagged, judged, level)
 
     def frame(self) -> "pd.DataFrame":
         """A row for each item: words, verdict, documents, rarest, longest (words in a row)."""

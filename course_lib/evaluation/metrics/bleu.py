@@ -94,8 +94,13 @@ def bleu_counts(
     return Counts(name, np.array(rows), partial(_score, smoothing, effective_order))
 
 
-def words_13a(text: str) -> list[str]:
+@checked
+def words_13a(text: Text) -> list[str]:
     """The tokens of mteval-v13a.pl: words, with marks apart from them; case counts."""
+    return _words(text)
+
+
+def _words(text: str) -> list[str]:
     text = text.rstrip().replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
     for entity, mark in _ENTITIES.items():
         text = text.replace(entity, mark)
@@ -106,7 +111,7 @@ def words_13a(text: str) -> list[str]:
 
 
 def _row(text: str, references: list[str]) -> list[int]:
-    words, others = words_13a(text), [words_13a(reference) for reference in references]
+    words, others = _words(text), [_words(reference) for reference in references]
     nearest = min(map(len, others), key=lambda length: (abs(length - len(words)), length))
     matches = []
     for n in range(1, ORDER + 1):

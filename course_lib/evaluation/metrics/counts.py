@@ -5,13 +5,29 @@ whole test set into a score. Whoever keeps the counts can ask what the score wou
 other items like these (`course_lib.evaluation.metrics.significance`) without looking again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 
+from course_lib.runtime.checks import Text, checked
 from course_lib.runtime.errors import CourseError
+
+
+def _as_numbers(value: Any) -> np.ndarray:
+    try:
+        numbers = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError("give a list of numbers, one an item") from None
+    if numbers.ndim != 1:
+        raise ValueError("give a list of numbers, one an item")
+    return numbers
+
+
+Numbers = Annotated[np.ndarray, BeforeValidator(_as_numbers)]  # given as any list of numbers
 
 
 @dataclass(frozen=True)
@@ -30,9 +46,10 @@ class Counts:
     score_of: Callable[[np.ndarray], float]
 
     def __post_init__(self) -> None:
-        if self.rows.ndim != 2 or not len(self.rows):
+        shape = np.shape(self.rows)
+        if not isinstance(self.rows, np.ndarray) or len(shape) != 2 or not len(self.rows):
             raise CourseError(
-                f"rows={self.rows.shape}: counts have a row for each item, and at least one."
+                f"rows={shape}: counts are an array with a row for each item, and at least one."
             )
         if not np.isfinite(self.rows).all():
             raise CourseError(f"{self.name}: some items have a value that is not a finite number.")
@@ -48,10 +65,15 @@ class Counts:
         return np.array([self.score_of(row) for row in self.rows])
 
 
-def mean_of(name: str, values: Sequence[float]) -> Counts:
-    """The counts of a score that is the mean of one value for each item."""
-    ones = np.ones(len(values))
-    return Counts(name, np.column_stack([np.asarray(values, dtype=float), ones]), _mean)
+@checked
+def mean_of(name: Text, values: Numbers) -> Counts:
+    """The counts of a score that is the mean of one value for each item.
+
+    Raises:
+        BadArgumentError: not a list of numbers.
+        CourseError: no items, or numbers that are not finite.
+    """
+    return Counts(name, np.column_stack([values, np.ones(len(values))]), _mean)
 
 
 def _mean(sums: np.ndarray) -> float:
