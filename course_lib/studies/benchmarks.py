@@ -2,8 +2,8 @@
 
     python -m course_lib.studies.benchmarks
 
-makes the lines that are missing from `data/outputs/benchmarks.jsonl`: half an hour on a quiet
-machine of two cores, and as long again for the tuned model.
+makes the lines that are missing from `data/outputs/benchmarks.jsonl`: all of them in half an hour
+on one core of a quiet machine, the tuning of the second model included.
 
 Written down before they were made:
 

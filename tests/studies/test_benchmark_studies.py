@@ -9,7 +9,7 @@ from refusals import assert_refused
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
 from course_lib.evaluation import exact_interval
-from course_lib.evaluation.benchmarks import evaluate_tasks, splits
+from course_lib.evaluation.benchmarks import evaluate_tasks, splits, task_names
 from course_lib.models.real import real
 from course_lib.runtime import CourseError
 from course_lib.studies import benchmarks, suites
@@ -23,8 +23,7 @@ def test_each_setting_is_on_record_once_with_a_hundred_questions():
     found = benchmarks.recorded("smollm2", "factbook")
     names = [one.setting for one in found]
     assert len(names) == len(set(names))
-    assert {"letters", "texts", "letters, 5 shots", "texts, 5 shots"} <= set(names)
-    assert set(names) <= set(benchmarks.SETTINGS)
+    assert set(names) == set(benchmarks.SETTINGS)
     assert {len(one.said) for one in found} == {100} == {len(COUNTRIES)}
     assert all("torch" in one.info for one in found)
 
@@ -56,6 +55,13 @@ def test_other_records_are_of_items_as_they_are_drawn_today():
         assert one.right == right
 
 
+def test_the_tuned_model_was_asked_what_the_notebook_compares():
+    found = {(one.task, one.setting) for one in benchmarks.recorded("smollm2-tuned")}
+    tasks = {task for tag in benchmarks.TUNED_TOO for task in task_names()[tag]}
+    wanted = {(task, "0 shots") for task in tasks} | {("glue_sentiment", benchmarks.CHAT)}
+    assert found == wanted | {("factbook", "letters"), ("factbook", "texts")}
+
+
 def test_what_is_not_on_record_is_refused():
     assert_refused(lambda: benchmarks.recorded("gpt-9"), "gpt-9 has nothing on record")
     assert_refused(lambda: benchmarks.recorded("smollm2", "mmlu"), "nothing on record for mmlu")
@@ -68,6 +74,17 @@ def test_the_turned_order_keeps_the_right_answer():
     for before, after in zip(plain, turned, strict=True):
         assert before["choices"][before["answer"]] == after["choices"][after["answer"]]
         assert (before["answer"] + 3) % 4 == after["answer"]
+
+
+def test_bos_in_front_is_one_token_that_the_harness_leaves_out():
+    try:
+        tokenizer = real("smollm2").tokenizer
+    except CourseError as error:
+        pytest.skip(str(error))
+    asked = benchmarks.SETTINGS["texts, BOS in front"].ask
+    ids = tokenizer(asked, add_special_tokens=False)["input_ids"]
+    assert ids[0] == tokenizer.bos_token_id
+    assert ids[1:] == tokenizer(benchmarks.PLAIN)["input_ids"]
 
 
 def test_a_live_setting_is_kept_as_the_record_has_it():
