@@ -115,12 +115,12 @@ def test_shares_of_runs_of_words(monkeypatch):
 
 
 def test_what_is_on_record_is_english_to_a_reader_and_not_recited():
-    """Two of three bars. The third, twice the median of held-out text, the base does not meet."""
+    """The three bars that were set before a sample was drawn."""
     kept = reading.judged()
     assert len(kept["samples"]["texts"]) == reading.COUNT
     middle = {
         kind: torch.tensor(kept[kind]["perplexity"]).median().item()
         for kind in ("samples", "held out", "shuffled")
     }
-    assert middle["held out"] < middle["samples"] < middle["shuffled"]
+    assert middle["held out"] < middle["samples"] <= 2 * middle["held out"] < middle["shuffled"]
     assert kept["samples"]["copied"] <= 0.1
