@@ -32,9 +32,7 @@ def load_hub(name: str, split: str) -> datasets.Dataset:
         raise CourseError(f"Cannot load {name}: {_first_line(error)}") from error
     whole = split if split in found else "train"
     if whole not in found:
-        raise CourseError(
-            f"{name} has no split {split}, only {', '.join(found)}: load it yourself."
-        )
+        raise CourseError(f"{name} has no {split}, only {', '.join(found)}: load it yourself.")
     corpus = found[whole]
     if "text" not in corpus.column_names:
         raise CourseError(
