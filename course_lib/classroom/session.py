@@ -22,7 +22,6 @@ HUB_NOTEBOOKS = frozenset(
         "01_masked_language_modeling",
         "02_causal_language_modeling",
         "03_span_corruption",
-        "04_objectives_compared",
         "10_instruction_finetuning",
     }
 )

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +103,11 @@ def require_corpus(name: str) -> None:
         )
 
 
+@cache
 def world_of(name: str) -> "World":
     """The world that the documents of a corpus in `WORLDS`, or "world:...", are drawn from.
+
+    It is built once, in half a second: do not change it.
 
     Raises:
         CourseError: the corpus is no draw from a world.

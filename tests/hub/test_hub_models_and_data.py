@@ -143,11 +143,14 @@ TROUBLE = {
     "t5-small": (503, r"trouble of its own \(503\)"),
     "facebook/bart-base": ("pickled", "has no weights as safetensors"),
     "HuggingFaceTB/SmolLM2-135M-Instruct": (401, r"refuses HuggingFaceTB/SmolLM2.* \(401\)"),
+    "HuggingFaceTB/SmolLM2-135M": (503, r"trouble of its own \(503\)"),
+    "google/flan-t5-small": ("moved", "has no such revision any more"),
     "sentence-transformers/all-MiniLM-L6-v2": ("missing", "There is no sentence-transformers/all"),
     "sst2": ("missing", "There is no sst2 on the hub"),
     "conll2003": ("gated", "accept its terms|do so on its page"),
     "opus_books": (429, "takes no more requests"),
     "cnn_dailymail": (403, r"refuses cnn_dailymail \(403\)"),
+    "dolly": ("missing", "There is no databricks/databricks-dolly-15k on the hub"),
 }
 
 

@@ -74,7 +74,7 @@ def test_outputs_are_stored_and_cells_numbered_from_one(notebook):
 
 def test_no_output_is_an_error_or_a_warning(notebook):
     assert [o for o in outputs(notebook) if o.output_type == "error"] == []
-    assert "Warning" not in output_text(notebook)
+    assert re.search(r"Warning: ", output_text(notebook)) is None
     assert [o.text for o in outputs(notebook) if o.get("name") == "stderr"] == []
 
 
