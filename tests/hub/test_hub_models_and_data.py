@@ -150,7 +150,7 @@ TROUBLE = {
     "conll2003": ("gated", "accept its terms|do so on its page"),
     "opus_books": (429, "takes no more requests"),
     "cnn_dailymail": (403, r"refuses cnn_dailymail \(403\)"),
-    "dolly": ("missing", "There is no databricks/databricks-dolly-15k on the hub"),
+    "dolly": ("missing", "There is no dolly on the hub"),
 }
 
 
