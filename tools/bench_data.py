@@ -9,8 +9,6 @@ it happens in a cache of its own, which is removed (some 2 GB of disk).
 import argparse
 import multiprocessing
 import os
-import platform
-import resource
 import shutil
 import statistics
 import sys
@@ -18,13 +16,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from measuring import Measure, report
 
 from course_lib.corpora import Permutation, load, pack, tokenizer_for
 from course_lib.corpora.blocks import blocks
 from course_lib.runtime import cache_path
+from course_lib.runtime.resident import peak_memory
 
 CORES = 2
 SPEED_BAR = 0.8  # of the tokenizer's own speed
@@ -45,12 +43,7 @@ def tokenizer(family: str = "gpt2") -> object:
 
 def peak() -> float:
     """The most memory that this process has had, in MB, mapped files included."""
-    try:  # of this program alone, where the system says it; ru_maxrss also knows its parent's
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-    except (OSError, StopIteration):
-        unit = 2**20 if platform.system() == "Darwin" else 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return peak_memory() / 2**20
 
 
 @contextmanager

@@ -7,7 +7,7 @@ steps): its learned positions keep a masked model on a plateau, a loss of 4.10 n
 had 2.44. That is a difference between bodies, and would have passed for one between objectives.
 
 A branch of a run costs its last fifth only. Warm-up, then a flat rate, then down to zero in the
-last fifth (warmup-stable-decay, Hu et al. 2024): runs of one seed at three prices share all that
+last fifth (warmup-stable-decay, Hu et al. 2024): runs of one seed at five prices share all that
 comes before each goes down, and `prices_of` walks along that trunk once. What it gives at a price
 is, weight for weight, what a run of that price alone would have given.
 """
@@ -39,12 +39,12 @@ WIDTH, LAYERS, HEADS = 64, 2, 4
 FEED_FORWARD = 8 * WIDTH // 3  # three matrices of this size for the two of a classic layer
 LENGTH, BATCH = 96, 16
 RATE = 0.3  # of the tokens are hidden, as in notebook 01
-DOCUMENTS = 20_000  # more than any run reads, so no row is seen twice
+DOCUMENTS = 72_000  # more than any run reads, so no row is seen twice
 OBJECTIVES = ("masked", "causal")
 ARMS = ("masked", "causal", "causal then masked")
 
 UNIT = 1e11  # FLOPs: about three seconds of one core
-PRICES = (2, 4, 8)  # in units
+PRICES = (2, 4, 8, 16, 32)  # in units
 SWITCH = 0.5  # of the price of the third arm is paid for causal training
 
 

@@ -5,8 +5,6 @@ what took how long differs at every run.
 """
 
 import csv
-import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from course_lib.compute import step_flops, utilisation
 from course_lib.compute.hardware import accelerator_named
 from course_lib.runtime import choose_device, choose_precision, processes
 from course_lib.runtime.errors import CourseError
+from course_lib.runtime.resident import peak_memory
 from course_lib.training.fitting import GB, device_memory
 from course_lib.training.plan import CORRUPTING, fresh_shape
 from course_lib.training.recipe import Recipe
@@ -107,5 +106,4 @@ def _most_memory() -> float:
     device = choose_device()
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_memory()

@@ -26,19 +26,19 @@ here = pytest.mark.skipif(
 )
 
 COLD = """
-import json, resource, socket, sys
+import json, resource, socket
 
 def refuse(*arguments, **options):
     raise OSError("the network is cut")
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 from course_lib.models.real import chat, real
+from course_lib.runtime.resident import peak_memory
 
 smol = real("smollm2")
 answer = chat(smol.model, smol.tokenizer, "What is the capital of Peru?")
 used = resource.getrusage(resource.RUSAGE_SELF)
-megabytes = used.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-print(json.dumps([answer, used.ru_utime + used.ru_stime, megabytes]))
+print(json.dumps([answer, used.ru_utime + used.ru_stime, peak_memory() / 1e6]))
 """
 
 

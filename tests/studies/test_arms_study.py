@@ -191,7 +191,6 @@ def test_what_the_world_writes_is_well_formed():
 
 
 def test_each_arm_is_on_record_at_each_price_with_five_seeds():
-    assert sorted(price for prices in arms.ORDER for price in prices) == sorted(PRICES)
     for arm in ARMS:
         for price in PRICES:
             found = arms.recorded(arm=arm, price=price)
