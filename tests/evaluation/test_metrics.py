@@ -92,8 +92,20 @@ def test_rouge_is_rouge_scores(cases, stem):
             text = text.replace(f"{mark} ", f"{mark}\n")
         return text
 
+    def best(text, refs):
+        """`score_multi`, but where F1s are equal the first: there, rounding picks for it.
+
+        2 of 10 words against 12 and 1 of 10 against 1 are both 2/11, which it computes apart.
+        """
+        each = [scorer.score(lines(ref), lines(text)) for ref in refs]
+        tops = {kind: max(one[kind].fmeasure for one in each) for kind in ROUGE_TYPES}
+        return {
+            kind: next(one[kind] for one in each if one[kind].fmeasure > top - 1e-12)
+            for kind, top in tops.items()
+        }
+
     def check(items):
-        theirs = [scorer.score_multi(list(map(lines, refs)), lines(text)) for text, refs in items]
+        theirs = [best(text, refs) for text, refs in items]
         for part, name in (("f1", "fmeasure"), ("precision", "precision"), ("recall", "recall")):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)
