@@ -6,17 +6,13 @@ For more than one device or machine: `torchrun --nproc_per_node 2 -m course_lib 
 import argparse
 import signal
 import sys
-import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from course_lib import _train_command as train
 from course_lib.evaluation.benchmarks import command as evaluate
 from course_lib.evaluation.contamination import command as contamination
 from course_lib.runtime.errors import CourseError
-
-if TYPE_CHECKING:
-    from course_lib.training import Recipe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_lib", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    _train_arguments(commands.add_parser("train", help="train a recipe, or go on with it"))
+    train.add_arguments(commands.add_parser("train", help=train.HELP))
     _runs_arguments(
         commands.add_parser("runs", help="make recorded runs and base models that are stale")
     )
@@ -35,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = parser.parse_args(arguments)
     command = {
-        "train": _train,
+        "train": train.run,
         "runs": _runs,
         "notebook": _notebook,
         "setup": _setup,
@@ -50,26 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print(stop, file=sys.stderr)
         return 128 + getattr(stop, "number", signal.SIGINT)
-
-
-def _train_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", type=Path, help="a TOML file, see data/recipes/")
-    parser.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        help="change a field of the recipe, for example --set seed=3 (repeatable)",
-    )
-    parser.add_argument("--folder", type=Path, help="where to save the run (default: the cache)")
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="say what it will take and train nothing",
-    )
-    parser.add_argument("--on", default="H100 SXM", help="for --dry-run: data/accelerators.csv")
-    parser.add_argument("--devices", type=int, default=1, help="for --dry-run: how many of them")
-    parser.add_argument("--hour-price", type=float, help="for --dry-run: of one device")
 
 
 def _runs_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,54 +80,10 @@ def _setup_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", help="which of them (default: all)")
 
 
-def _train(options: argparse.Namespace) -> int:
-    from course_lib.runtime.processes import is_main
-    from course_lib.training import Recipe, train
-    from course_lib.training.run_recipe import run_folder
-
-    recipe = Recipe.load(options.recipe)
-    recipe = recipe.replace(**dict(_assignment(text) for text in options.set))
-    if options.dry_run:
-        print(_plan(recipe, options))
-        return 0
-    run = train(recipe, folder=options.folder, callback=_print_entry)
-    if is_main():
-        print(f"validation loss {run.validation_loss:.4f} nats per target")
-        print(f"saved in {options.folder or run_folder(recipe)}")
-    return 0
-
-
-def _plan(recipe: "Recipe", options: argparse.Namespace) -> str:
-    from course_lib.compute import accelerators
-    from course_lib.training.plan import plan
-
-    if options.on not in accelerators():
-        raise CourseError(f"--on {options.on}: choose one of {', '.join(accelerators())}.")
-    return plan(recipe, accelerators()[options.on], options.devices, options.hour_price)
-
-
-def _assignment(text: str) -> tuple[str, object]:
-    field, equals, value = text.partition("=")
-    if not equals:
-        raise CourseError(f"--set {text}: write FIELD=VALUE.")
-    return field, _value(value)
-
-
-def _value(text: str) -> object:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text  # a bare word is a string
-
-
-def _print_entry(entry: dict[str, float]) -> None:
-    print(f"step {entry['step']:>7}  loss {entry['loss']:.4f}  lr {entry['learning_rate']:.2e}")
-
-
 def _notebook(options: argparse.Namespace) -> int:
     from course_lib.runtime.notebooks import run_notebook
 
-    parameters = {name: _value(value) for name, value in options.p}
+    parameters = {name: train.as_value(value) for name, value in options.p}
     named = {"budget": options.budget, "track": options.track}
     parameters |= {name: value for name, value in named.items() if value is not None}
     print(f"executed copy in {run_notebook(options.name, parameters, options.out)}")

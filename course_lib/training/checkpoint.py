@@ -3,8 +3,9 @@
 Each is a folder with a manifest (`course_lib.runtime.folders`): half-written ones never get their
 name; torn or altered ones fail the manifest and the one before is used. Tensors are in safetensors,
 the rest in JSON: nothing is unpickled. What decides the result (the recipe) is kept too, and a run
-with other settings is refused. Of several processes the main one writes and reads, whole tensors,
-so that a checkpoint does not depend on how many there were or how weights lay among them.
+with other settings is refused. Of several processes the main one writes and reads, whole tensors;
+of a sharded run each writes its part (`course_lib.training.shards`). Either way a checkpoint can
+be gone on from whatever the number of processes, sharded or not.
 """
 
 import json
@@ -22,7 +23,9 @@ from course_lib.runtime import processes
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.folders import DamagedFolderError, verify_folder, whole_folder
 from course_lib.training.sharding import copy_from_main, whole
+from course_lib.training.shards import SHARDS, Saving, read_shards, saved_shapes
 
+MODEL = "model/"  # before the names of weights, where those of moments stand beside them
 BEST = "best"  # the folder of the weights with the lowest validation loss
 Tensors = dict[str, Tensor]
 
@@ -43,7 +46,7 @@ def save_checkpoint(
     Raises:
         CourseError: the folder cannot be written or the disk is full.
     """
-    final = folder / f"step-{step:08d}"
+    final = _named(folder, step)
     weights, moments = _gathered(_model_tensors(model)), _gathered(_optimizer_tensors(optimizers))
 
     def write() -> Path:
@@ -52,11 +55,38 @@ def save_checkpoint(
             save_file(moments, partial / "optimizer.safetensors")
             text = json.dumps({"step": step, **state})
             (partial / "state.json").write_text(text, encoding="utf-8")
-        for old in checkpoints(folder)[:-keep]:
-            shutil.rmtree(old, ignore_errors=True)
+        forget_old(folder, keep)
         return final
 
     return processes.from_main(write)
+
+
+def begin_shards(
+    saving: Saving,
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    optimizers: list[Optimizer],
+    state: dict[str, Any],
+) -> Path:
+    """Begin to write the same of a sharded run, each process its part. Every process must call it.
+
+    The checkpoint is there once `saving` has settled, and the older ones may go.
+    """
+    tensors = {f"{MODEL}{name}": tensor for name, tensor in _model_tensors(model).items()}
+    final, text = _named(folder, step), json.dumps({"step": step, **state})
+    saving.begin(final, tensors | _optimizer_tensors(optimizers), text)
+    return final
+
+
+def forget_old(folder: Path, keep: int) -> None:
+    """Delete all checkpoints but the last few."""
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _named(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"
 
 
 def load_newest(
@@ -74,30 +104,53 @@ def load_newest(
     Raises:
         CourseError: a sound checkpoint, but of other settings, or of a model with other weights.
     """
-    wanted = _shapes(_model_tensors(model))
+    named = _model_tensors(model)
     found: list[Tensors] = [{}, {}]  # stays empty in the other processes
 
-    def read() -> tuple[dict[str, Any], list[str]] | None:
-        sound = _newest_sound(folder, wanted, settings)
+    def read() -> tuple[Path, dict[str, Any], list[str]] | None:
+        sound = _newest_sound(folder, settings)
         if sound is None:
             return None
-        state, found[0], found[1] = sound
-        return state, list(found[1])
+        checkpoint, state = sound
+        if in_shards(checkpoint):
+            shapes = saved_shapes(checkpoint)
+            names = [name for name in shapes if not name.startswith(MODEL)]
+            shapes = {n.removeprefix(MODEL): s for n, s in shapes.items() if n not in names}
+        else:
+            found[0] = load_file(checkpoint / "model.safetensors")
+            found[1] = load_file(checkpoint / "optimizer.safetensors")
+            names, shapes = list(found[1]), _shapes(found[0])
+        if shapes != _shapes(named):
+            raise CourseError(
+                f"{checkpoint} is of another model: choose another folder or delete this one."
+            )
+        return checkpoint, state, names
 
     if (told := processes.from_main(read)) is None:
         return None
-    state, names = told
-    with torch.no_grad():
-        for name, target in _model_tensors(model).items():
-            target.copy_(copy_from_main(found[0].get(name), target))
-    _restore(optimizers, found[1], names)
+    checkpoint, state, names = told
+    moments = _places(optimizers, names)
+    if in_shards(checkpoint):
+        moments = {name: torch.zeros_like(place) for name, place in moments.items()}
+        read_shards(checkpoint, {f"{MODEL}{n}": t for n, t in named.items()} | moments)
+    else:
+        with torch.no_grad():
+            for name, target in named.items():
+                target.copy_(copy_from_main(found[0].get(name), target))
+        moments = {name: copy_from_main(found[1].get(name), t) for name, t in moments.items()}
+    _restore(optimizers, moments)
     return state
 
 
+def in_shards(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written in parts."""
+    return (checkpoint / SHARDS).is_dir()
+
+
 def _newest_sound(
-    folder: Path, wanted: dict[str, torch.Size], settings: dict[str, Any] | None
-) -> tuple[dict[str, Any], Tensors, Tensors] | None:
-    """State, weights and moments of the newest checkpoint that its manifest vouches for."""
+    folder: Path, settings: dict[str, Any] | None
+) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that its manifest vouches for, and its state."""
     for checkpoint in reversed(checkpoints(folder)):
         try:
             verify_folder(checkpoint)
@@ -106,12 +159,7 @@ def _newest_sound(
             continue
         state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         _refuse_other(checkpoint, state.get("settings"), settings)
-        weights = load_file(checkpoint / "model.safetensors")
-        if _shapes(weights) != wanted:
-            raise CourseError(
-                f"{checkpoint} is of another model: choose another folder or delete this one."
-            )
-        return state, weights, load_file(checkpoint / "optimizer.safetensors")
+        return checkpoint, state
     return None
 
 
@@ -213,17 +261,24 @@ def _optimizer_tensors(optimizers: list[Optimizer]) -> Tensors:
     }
 
 
-def _restore(optimizers: list[Optimizer], tensors: Tensors, names: list[str]) -> None:
-    """Give each optimizer its state back; every process knows the names, the main one the rest."""
+def _places(optimizers: list[Optimizer], names: list[str]) -> Tensors:
+    """Under the name of each moment, a tensor of its shape, device and placement."""
+    places = {}
+    for name in names:
+        owner, index, key = name.split("/")
+        groups = optimizers[int(owner)].param_groups
+        target = [p for group in groups for p in group["params"]][int(index)].detach()
+        places[name] = torch.zeros((), device=target.device) if key == "step" else target
+    return places
+
+
+def _restore(optimizers: list[Optimizer], moments: Tensors) -> None:
+    """Give each optimizer its state back."""
     for number, optimizer in enumerate(optimizers):
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         state: dict[int, Tensors] = {}
-        for name in names:
+        for name, value in moments.items():
             owner, index, key = name.split("/")
             if int(owner) == number:
-                target = parameters[int(index)].detach()
-                if key == "step":
-                    target = torch.zeros((), device=target.device)
-                state.setdefault(int(index), {})[key] = copy_from_main(tensors.get(name), target)
+                state.setdefault(int(index), {})[key] = value
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})

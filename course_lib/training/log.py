@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from course_lib.runtime import processes
-from course_lib.training.checkpoint import load_newest, newest, save_best, save_checkpoint
+from course_lib.training.checkpoint import (
+    begin_shards,
+    forget_old,
+    load_newest,
+    newest,
+    save_best,
+    save_checkpoint,
+)
 from course_lib.training.optimizer import learning_rate_at
+from course_lib.training.shards import Saving
 from course_lib.training.tables import LAYOUT
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ class Log:
     callback: Callable[[dict[str, float]], None]
     identity: dict[str, Any] | None
     saved: Path | None = None
+    saving: Saving | None = None
     clock: float = field(default_factory=time.monotonic)
 
     def resume(self) -> int:
@@ -88,15 +97,32 @@ class Log:
         return processes.is_main() and time.monotonic() - self.clock >= SAVE_SECONDS
 
     def save(self, done: int) -> None:
-        """Write a checkpoint; every process must call it."""
+        """Write a checkpoint, or of a sharded run begin to; every process must call it."""
         trainer = self.trainer
         state = {"history": self.history, "pending": self.pending, "settings": self.identity}
         if trainer.scaler.is_enabled():
             state["scaler"] = trainer.scaler.state_dict()
         parts = (trainer.model, trainer.optimizers)
-        keep = trainer.settings.keep
-        self.saved = save_checkpoint(trainer.folder, done, *parts, state, keep)
+        if trainer.sharded:
+            self.settle()
+            self.saving = self.saving or Saving()
+            self.saved = begin_shards(self.saving, trainer.folder, done, *parts, state)
+        else:
+            keep = trainer.settings.keep
+            self.saved = save_checkpoint(trainer.folder, done, *parts, state, keep)
         self.clock = time.monotonic()
+
+    def settle(self) -> None:
+        """Wait for the checkpoint that is being written; every process must call it."""
+        if self.saving:
+            self.saving.settle()
+            if processes.is_main():
+                forget_old(self.trainer.folder, self.trainer.settings.keep)
+
+    def close(self) -> None:
+        """Wait for it at whatever end."""
+        if self.saving:
+            self.saving.close()
 
     def where(self) -> str:
         """What is left when training ends before its time."""

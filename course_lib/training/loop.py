@@ -83,6 +83,7 @@ def fit(
         closing(trainer),
         processes.lost_process(log.where),
         told_what_to_lower(trainer),
+        closing(log),
     ):
         ended = log.is_stalled()
         for step in progress(range(first, settings.steps), initial=first, total=settings.steps):
@@ -104,8 +105,10 @@ def fit(
             if folder and (stop or (due and not final)):
                 log.save(done)
             if stop:
+                log.settle()
                 saved = f"saved as {log.saved}; run it again to go on" if folder else "not saved"
                 raise request.interrupt(f"Stopped after step {done} of {settings.steps}, {saved}.")
+        log.settle()
         if settings.keep_best:
             load_best(folder, trainer.model)
     trainer.give_back()

@@ -41,6 +41,7 @@ WITHOUT_EFFECT = frozenset(
         "training.checkpoint",
         "training.fitting",
         "training.plan",
+        "training.shards",
         "training.side_log",
     )
 )

@@ -1,4 +1,4 @@
-"""Guards what `train --dry-run` says: weights as published, time by the bill, and nothing trained.
+"""Guards what `train --dry-run` says, and what `--fit` chooses: sizes as published, no training.
 
 pytest tests/training/test_plan.py
 """
@@ -8,10 +8,11 @@ import re
 import pytest
 
 from course_lib.__main__ import main
+from course_lib._train_command import with_rows_that_fit
 from course_lib.compute import accelerators, six_nd, training_bill
 from course_lib.models import count_parameters, published_sizes
 from course_lib.runtime import CourseError, data_path
-from course_lib.training import Recipe
+from course_lib.training import Recipe, Run, fitting
 from course_lib.training.plan import fresh_shape, plan
 
 H100 = accelerators()["H100 SXM"]
@@ -74,3 +75,69 @@ def test_the_command_prints_a_plan_and_trains_nothing(tmp_path, monkeypatch, cap
     tuned = str(data_path("recipes", "tuned-gpt2.toml"))
     assert main(["train", tuned, "--dry-run"]) == 1
     assert "starts from a trained model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("memory", "devices"), [(16e9, 1), (80e9, 1), (16e9, 8), (24e9, 8)])
+def test_as_many_rows_as_fit_and_no_more_and_the_batch_stays(memory, devices):
+    recipe = load("gpt2-124m")
+    fitted = with_rows_that_fit(recipe, memory, devices, mixed=True)
+    batch = recipe.optimization.batch
+    assert fitted.optimization.batch == batch
+    assert fitted == recipe.replace(micro_batches=fitted.optimization.micro_batches)
+    rows = batch // devices // fitted.optimization.micro_batches
+    assert rows.bit_count() == 1
+
+    def gigabytes(count):
+        at_once = recipe.replace(micro_batches=batch // devices // count)
+        return float(re.search(r"at least ([\d.]+) GB", plan(at_once, H100, devices))[1])
+
+    assert gigabytes(rows) <= 0.9 * memory / 1e9 < gigabytes(2 * rows)
+
+
+def test_what_spares_memory_lets_more_rows_through():
+    recipe = load("gpt2-124m")
+    spared = recipe.replace(chunked_loss=True, activation_checkpointing=True)
+    parts = [
+        with_rows_that_fit(r, 16e9, 1, mixed=True).optimization.micro_batches
+        for r in (recipe, spared)
+    ]
+    assert parts[0] > parts[1]
+
+
+def test_the_command_fits_and_says_so(capsys):
+    recipe = str(data_path("recipes", "gpt2-124m.toml"))
+    assert main(["train", recipe, "--dry-run", "--fit", "--on", "T4"]) == 0
+    said = capsys.readouterr().out
+    parts, rows = map(int, re.search(r"micro_batches = (\d+), (\d+) rows at a time", said).groups())
+    assert parts * rows == load("gpt2-124m").optimization.batch
+    assert f"for {rows} rows at a time" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["gpt2-124m", "--devices", "7"], "512 rows does not divide into 7 processes"),
+        (["gpt2-124m", "--devices", "0"], "does not divide into 0 processes"),
+        (["gpt3-1.3b", "--on", "T4", "--set", "sharded=false"], "Not even one row of 2,048 tokens"),
+        (["tuned-gpt2"], "starts from"),
+    ],
+)
+def test_what_cannot_be_fitted_is_one_line(arguments, words, capsys):
+    name, *rest = arguments
+    recipe = str(data_path("recipes", f"{name}.toml"))
+    assert main(["train", recipe, "--dry-run", "--fit", *rest]) == 1
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_the_device_at_hand_decides(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(fitting, "device_memory", lambda device: 6e6)
+    changes = ["width=16", "heads=2", "steps=2", "warmup=0", "evaluate_every=0", "documents=300"]
+    words = [word for change in [*changes, "precision=no"] for word in ("--set", change)]
+    folder = tmp_path / "run"
+    path = str(data_path("recipes", "gpt2-world.toml"))
+    assert main(["train", path, *words, "--fit", "--folder", str(folder)]) == 0
+    run = Run.load(folder).recipe.optimization
+    assert 1 < run.micro_batches < run.batch == load("gpt2-world").optimization.batch
+    assert f"micro_batches = {run.micro_batches}," in capsys.readouterr().out

@@ -43,6 +43,7 @@ from course_lib.runtime import CourseError, processes
 from course_lib.training import Run, fit
 from course_lib.training.checkpoint import checkpoints
 from course_lib.training.loop import _Trainer
+from course_lib.training.shards import SHARDS, saved_shapes
 
 
 def together(target, *arguments):
@@ -98,9 +99,13 @@ def test_sharded_each_holds_half_of_every_weight_and_ends_with_the_whole(tmp_pat
     for rank in ("0", "1"):
         for name, weight in load_file(tmp_path / rank).items():
             assert torch.allclose(weight, expected[name], atol=1e-5), name
-    (saved, _), names = checkpoints(tmp_path / "run"), first.keys()
-    weights = load_file(saved / "model.safetensors")
-    assert {name: weights[name].shape for name in names} == {n: expected[n].shape for n in names}
+    saved, _ = checkpoints(tmp_path / "run")
+    shapes = saved_shapes(saved)
+    for name in first:
+        assert shapes[f"model/{name}"] == expected[name].shape
+    sizes = [file.stat().st_size for file in sorted((saved / SHARDS).iterdir())]
+    assert len(sizes) == 2
+    assert max(sizes) < 0.6 * sum(sizes), "one process has written more than its part"
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
