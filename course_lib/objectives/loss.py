@@ -65,7 +65,7 @@ def count_targets(model: nn.Module, batch: Batch) -> int:
 
     Count on the CPU, before the batch moves: on a GPU this waits until the device has caught up.
     """
-    return int(_has_target(model, _labels_of(batch)).sum())
+    return int(has_target(model, _labels_of(batch)).sum())
 
 
 def loss_sum(model: nn.Module, batch: Batch) -> tuple[Tensor, int]:
@@ -84,7 +84,7 @@ def target_losses(model: nn.Module, batch: Batch) -> Tensor:
     losses = F.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="none")
     places = losses.new_full(batch["labels"].shape, torch.nan)
     found = losses[targets != NO_TARGET]
-    return places.masked_scatter(_has_target(model, batch["labels"]), found)
+    return places.masked_scatter(has_target(model, batch["labels"]), found)
 
 
 def kind_of(model: nn.Module) -> Kind:
@@ -109,7 +109,7 @@ def kind_of(model: nn.Module) -> Kind:
     )
 
 
-def _has_target(model: nn.Module, labels: Tensor) -> Tensor:
+def has_target(model: nn.Module, labels: Tensor) -> Tensor:
     """Where `labels` [batch, positions] hold something this model is asked for."""
     wanted = labels != NO_TARGET
     if kind_of(model) == "causal":

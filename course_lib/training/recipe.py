@@ -112,15 +112,22 @@ class Model(Table):
 
 
 class Objective(Table):
-    """What is predicted; "auto" is the family's own. `rate` is how much is corrupted."""
+    """What is predicted; "auto" is the family's own. `rate` is how much is corrupted.
+
+    A loss is a mean over targets; `mean_over` "examples" averages each of them first, so that a
+    short answer counts as much as a long one (supervised alone).
+    """
 
     name: Objectives = "auto"
     rate: Share | None = None
+    mean_over: Literal["targets", "examples"] = "targets"
 
     @model_validator(mode="after")
     def _rate(self) -> Self:
         if self.rate is not None and self.name in ("causal", "supervised", *HEADED):
             self.refuse("rate", f"leave it out, {self.name} corrupts nothing")
+        if self.mean_over == "examples" and self.name != "supervised":
+            self.refuse("mean_over", f"it is for supervised, not for {self.name}")
         return self
 
 
@@ -156,6 +163,8 @@ class Recipe(Table):
         self._require_corpora()
         if self.data.packed and self.objective.name not in ("auto", "supervised"):
             self.refuse("data.packed", f"it is for supervised; {self.objective.name} has full rows")
+        if self.data.packed and self.objective.mean_over == "examples":
+            self.refuse("data.packed", "its rows are no examples: leave out objective.mean_over")
         kind, colon, name = self.start.partition(":")
         if self.start != "fresh" and not (f"{kind}:" in " ".join(STARTS) and colon and name):
             self.refuse("start", f"it must be one of {', '.join(STARTS)}")

@@ -5,6 +5,7 @@ pytest tests/corpora/test_packed_examples.py
 
 import json
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -124,7 +125,7 @@ def test_the_rows_are_filled_as_those_of_trl(seed):
     theirs = trl.pack_dataset(table, LENGTH, strategy="bfd")["seq_lengths"]
     starts = [row["position_ids"] for row in pack_examples(examples, LENGTH)]
     ends = [[*(i for i, p in enumerate(row) if p == 0), len(row)] for row in starts]
-    assert theirs[:] == [[b - a for a, b in zip(e, e[1:], strict=False)] for e in ends]
+    assert theirs[:] == [[b - a for a, b in pairwise(e)] for e in ends]
 
 
 def test_a_batch_is_that_of_trl():
@@ -138,7 +139,7 @@ def test_a_batch_is_that_of_trl():
     collate = DataCollatorForLanguageModeling(tokenizer.pad_token_id, padding_free=True)
     for number, row in enumerate(rows):
         starts = [*(i for i, p in enumerate(row["position_ids"]) if p == 0), len(row["labels"])]
-        lengths = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+        lengths = [b - a for a, b in pairwise(starts)]
         theirs = collate([row | {"seq_lengths": lengths}])
         for name in ("input_ids", "labels", "position_ids"):
             width = theirs[name].shape[1]
@@ -146,7 +147,8 @@ def test_a_batch_is_that_of_trl():
 
 
 def test_a_recipe_with_packed_rows_learns_from_the_same_examples(tmp_path):
-    pairs = [{"prompt": f"the cat {n} {'sat ' * (n % 7)}", "completion": "on mat"} for n in range(120)]
+    asked = [f"the cat {n} {'sat ' * (n % 7)}" for n in range(120)]
+    pairs = [{"prompt": prompt, "completion": "on mat"} for prompt in asked]
     path = tmp_path / "pairs.jsonl"
     path.write_text("\n".join(map(json.dumps, pairs)))
     changes = {"corpus": f"file:{path}", "objective": "supervised", "length": LENGTH, "batch": 4}
