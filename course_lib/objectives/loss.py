@@ -15,6 +15,7 @@ The loss is taken here and not inside the model, so that a sum over targets stay
 of averages weigh a batch with few targets as much as one with many.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
@@ -127,6 +128,8 @@ def _logits_and_targets(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]
             f"labels of shape {tuple(targets.shape)} for input_ids of "
             f"{tuple(batch['input_ids'].shape)}: a {kind} model needs one label for each token."
         )
+    if "position_ids" in inputs:
+        _require_positions(model)
     places = batch[_PLACES] if _PLACES in batch else _places(model, targets)
     if kind == "causal":
         # Moving the labels and not slicing the logits saves a copy of the largest tensor there is.
@@ -153,6 +156,15 @@ def _logits_and_targets_at(
     if logits.dim() == 3:
         logits = logits.flatten(0, 1)[places]
     return logits.float(), targets.flatten()[places]
+
+
+def _require_positions(model: nn.Module) -> None:
+    """Refuse a model that would read on across the borders of a shared row, without an error."""
+    if "position_ids" not in inspect.signature(unwrap(model).forward).parameters:
+        raise CourseError(
+            f"{type(unwrap(model)).__name__} takes no position_ids and cannot tell examples that "
+            "share a row apart: leave out data.packed."
+        )
 
 
 def next_labels(labels: Tensor) -> Tensor:

@@ -169,6 +169,14 @@ def test_a_recipe_with_packed_rows_learns_from_the_same_examples(tmp_path):
     assert math.isfinite(history[-1]["loss"])
 
 
+def test_a_model_without_positions_is_refused():
+    """BLOOM takes what it does not know without a word, and would see across the borders."""
+    model = build("bloom", word_tokenizer("gpt2"), width=16, layers=1, heads=2, length=LENGTH)
+    rows = Supervised(word_tokenizer("gpt2"))(pack_examples([example(5)] * 3, LENGTH))
+    with pytest.raises(CourseError, match=r"BloomForCausalLM takes no position_ids.*data\.packed"):
+        summed_loss(model, rows)
+
+
 def test_what_cannot_be_packed_is_refused():
     with pytest.raises(CourseError, match="Example 1 has 25 tokens, and a row 24: make the rows"):
         pack_examples([example(3), example(25)], LENGTH)
