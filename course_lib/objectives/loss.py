@@ -15,6 +15,7 @@ The loss is taken here and not inside the model, so that a sum over targets stay
 of averages weigh a batch with few targets as much as one with many.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
@@ -65,7 +66,7 @@ def count_targets(model: nn.Module, batch: Batch) -> int:
 
     Count on the CPU, before the batch moves: on a GPU this waits until the device has caught up.
     """
-    return int(_has_target(model, _labels_of(batch)).sum())
+    return int(has_target(model, _labels_of(batch)).sum())
 
 
 def loss_sum(model: nn.Module, batch: Batch) -> tuple[Tensor, int]:
@@ -84,7 +85,7 @@ def target_losses(model: nn.Module, batch: Batch) -> Tensor:
     losses = F.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="none")
     places = losses.new_full(batch["labels"].shape, torch.nan)
     found = losses[targets != NO_TARGET]
-    return places.masked_scatter(_has_target(model, batch["labels"]), found)
+    return places.masked_scatter(has_target(model, batch["labels"]), found)
 
 
 def kind_of(model: nn.Module) -> Kind:
@@ -109,7 +110,7 @@ def kind_of(model: nn.Module) -> Kind:
     )
 
 
-def _has_target(model: nn.Module, labels: Tensor) -> Tensor:
+def has_target(model: nn.Module, labels: Tensor) -> Tensor:
     """Where `labels` [batch, positions] hold something this model is asked for."""
     wanted = labels != NO_TARGET
     if kind_of(model) == "causal":
@@ -127,6 +128,8 @@ def _logits_and_targets(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]
             f"labels of shape {tuple(targets.shape)} for input_ids of "
             f"{tuple(batch['input_ids'].shape)}: a {kind} model needs one label for each token."
         )
+    if "position_ids" in inputs:
+        _require_positions(model)
     places = batch[_PLACES] if _PLACES in batch else _places(model, targets)
     if kind == "causal":
         # Moving the labels and not slicing the logits saves a copy of the largest tensor there is.
@@ -153,6 +156,15 @@ def _logits_and_targets_at(
     if logits.dim() == 3:
         logits = logits.flatten(0, 1)[places]
     return logits.float(), targets.flatten()[places]
+
+
+def _require_positions(model: nn.Module) -> None:
+    """Refuse a model that would read on across the borders of a shared row, without an error."""
+    if "position_ids" not in inspect.signature(unwrap(model).forward).parameters:
+        raise CourseError(
+            f"{type(unwrap(model)).__name__} takes no position_ids and cannot tell examples that "
+            "share a row apart: leave out data.packed."
+        )
 
 
 def next_labels(labels: Tensor) -> Tensor:

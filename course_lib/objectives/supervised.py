@@ -32,7 +32,8 @@ class Supervised:
     """Pad examples, dicts of lists with `input_ids` and `labels`, on the right.
 
     Labels as long as their inputs stay beside them; those of a decoder have a length of their own,
-    and a label of the whole text has none.
+    and a label of the whole text has none. Rows that several examples share have `position_ids`,
+    too (`course_lib.corpora.packed_examples`): these stand for the mask, and padding has 0.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -51,11 +52,18 @@ class Supervised:
         examples: Annotated[list, BeforeValidator(_as_examples)],
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """`input_ids`, `attention_mask` `[batch, length]`, and `labels`, -100 off target."""
+        """`input_ids`, `attention_mask` `[batch, length]`, and `labels`, -100 off target.
+
+        With `position_ids` in place of the mask where the examples have them.
+        """
         inputs = pad_rows([example["input_ids"] for example in examples], self.tokenizer)
         rows = [torch.tensor(example["labels"]) for example in examples]
         if self.text_labels:
             labels = torch.cat(rows)
         else:
             labels = torch.nn.utils.rnn.pad_sequence(rows, True, NO_TARGET)
+        if "position_ids" in examples[0]:
+            places = [torch.tensor(example["position_ids"]) for example in examples]
+            inputs["position_ids"] = torch.nn.utils.rnn.pad_sequence(places, True)
+            del inputs["attention_mask"]
         return inputs | {"labels": labels}

@@ -22,6 +22,7 @@ from course_lib.studies import (
     reminders,
     spans,
     tuning,
+    weighed,
 )
 
 MODULES = (
@@ -40,6 +41,7 @@ MODULES = (
     tuning,
     averaging,
     reminders,
+    weighed,
     contaminated,
     card,
     pretraining,

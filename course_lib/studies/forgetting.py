@@ -47,11 +47,21 @@ SETTINGS = {"optimizer": "adamw", "learning_rate": 3e-3}
 
 
 def stage(
-    name: str, tasks: dict[str, float], start: str, seed: int, steps: int = STEPS, **changes: Any
+    name: str,
+    tasks: dict[str, float],
+    start: str,
+    seed: int,
+    steps: int = STEPS,
+    examples: int = max(EXAMPLES.values()),
+    **changes: Any,
 ) -> Recipe:
-    """Tuning on tasks, by their weights, from a base or a run."""
+    """Tuning on tasks, by their weights, from a base or a run; of each at most so many examples."""
     mixture = [
-        {"corpus": f"requests/{task}", "weight": weight, "documents": EXAMPLES.get(task, 1000)}
+        {
+            "corpus": f"requests/{task}",
+            "weight": weight,
+            "documents": min(EXAMPLES.get(task, 1000), examples),
+        }
         for task, weight in tasks.items()
     ]
     run = {"steps": steps, "warmup": min(20, steps), "evaluate_every": 0, "seed": seed}

@@ -10,6 +10,8 @@ from transformers import PreTrainedTokenizerBase
 
 from course_lib.corpora import load_examples, tokenizer_for
 from course_lib.corpora.blocks import blocks
+from course_lib.corpora.examples import Examples
+from course_lib.corpora.packed_examples import pack_examples
 from course_lib.corpora.permutation import Permutation
 from course_lib.objectives import make_objective
 from course_lib.runtime import CourseError, generator
@@ -183,18 +185,23 @@ class _Reader:
 
     def rows(self, source: Source, split: str) -> Rows:
         limit = source.documents if split == "train" else None
+        length = self.recipe.data.length
         if self.objective in ("supervised", *HEADED):
-            return load_examples(
+            found = load_examples(
                 source.corpus,
                 split,
                 self.tokenizer,
                 task=self.objective,
                 documents=limit,
-                length=self.recipe.data.length,
+                length=length,
                 template=self.recipe.data.template,
                 kind=self.kind,
             )
-        length = self.recipe.data.length
+            if self.recipe.data.packed and split == "train":  # held out, one by one for all
+                return Examples(pack_examples(found.encoded, length))
+            return found
+        if self.recipe.data.packed:
+            raise CourseError(f"data.packed is for supervised: leave it out of {self.objective}.")
         return blocks(source.corpus, split, self.tokenizer, length, documents=limit)
 
 

@@ -55,7 +55,8 @@ class Data(Table):
     `tokenizer` is "corpus" (trained on the corpus, or on the first of a mixture), "start" (that of
     the model that training starts from), or the name of another corpus, on which it is trained;
     "auto" is "start" where there is one. `template` says how a prompt and its completion become a
-    text, for the supervised objective.
+    text, for the supervised objective; `packed` puts several such texts into a row of `length`,
+    where none sees another (`course_lib.corpora.packed_examples`), so a batch counts full rows.
     """
 
     corpus: Text | None = None
@@ -65,6 +66,7 @@ class Data(Table):
     vocab_size: Count = 1024
     length: Count = 64
     template: Literal["plain", "alpaca", "chat"] = "plain"
+    packed: bool = False
 
     @model_validator(mode="after")
     def _one_or_several(self) -> Self:
@@ -110,15 +112,22 @@ class Model(Table):
 
 
 class Objective(Table):
-    """What is predicted; "auto" is the family's own. `rate` is how much is corrupted."""
+    """What is predicted; "auto" is the family's own. `rate` is how much is corrupted.
+
+    A loss is a mean over targets; `mean_over` "examples" averages each of them first, so that a
+    short answer counts as much as a long one (supervised alone).
+    """
 
     name: Objectives = "auto"
     rate: Share | None = None
+    mean_over: Literal["targets", "examples"] = "targets"
 
     @model_validator(mode="after")
     def _rate(self) -> Self:
         if self.rate is not None and self.name in ("causal", "supervised", *HEADED):
             self.refuse("rate", f"leave it out, {self.name} corrupts nothing")
+        if self.mean_over == "examples" and self.name != "supervised":
+            self.refuse("mean_over", f"it is for supervised, not for {self.name}")
         return self
 
 
@@ -152,6 +161,10 @@ class Recipe(Table):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         self._require_corpora()
+        if self.data.packed and self.objective.name not in ("auto", "supervised"):
+            self.refuse("data.packed", f"it is for supervised; {self.objective.name} has full rows")
+        if self.data.packed and self.objective.mean_over == "examples":
+            self.refuse("data.packed", "its rows are no examples: leave out objective.mean_over")
         kind, colon, name = self.start.partition(":")
         if self.start != "fresh" and not (f"{kind}:" in " ".join(STARTS) and colon and name):
             self.refuse("start", f"it must be one of {', '.join(STARTS)}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from course_lib.models import evaluation_mode
+from course_lib.objectives.by_example import count_examples, loss_by_example
 from course_lib.objectives.inside import loss_inside
 from course_lib.objectives.labels import count_labels, label_loss
 from course_lib.objectives.loss import count_targets, summed_loss, to_device, unwrap
@@ -76,6 +77,7 @@ def _found_or_trained(recipe: Recipe, place: Path, callback: Callable | None) ->
     model = model_to_train(recipe, prepared.tokenizer, start, labels)
     plain = loss_inside if recipe.optimization.chunked_loss else summed_loss
     loss, count = (label_loss, count_labels) if headed else (plain, count_targets)
+    by_example = recipe.objective.mean_over == "examples"
     heard = [callback] if callback else []
     if processes.is_main():
         goes_on = newest(_checkpoints(place)) is not None
@@ -86,8 +88,8 @@ def _found_or_trained(recipe: Recipe, place: Path, callback: Callable | None) ->
         recipe.optimization,
         folder=_checkpoints(place),
         evaluate=lambda m: validation_loss(m, prepared, loss, count),
-        loss=loss,
-        count=count,
+        loss=loss_by_example if by_example else loss,
+        count=count_examples if by_example else count,
         callback=lambda entry: [hear(entry) for hear in heard],
         identity=_identity(recipe),
     )

@@ -9,7 +9,7 @@ from tiny import word_tokenizer
 
 from course_lib.corpora import NO_TARGET
 from course_lib.objectives.supervised import Supervised
-from course_lib.studies import instructions, reminders, tuning
+from course_lib.studies import instructions, reminders, tuning, weighed
 from course_lib.training.checkpoint import differences
 
 
@@ -41,6 +41,17 @@ def test_reminders_differ_from_the_first_replay_in_the_data_alone():
     assert own.weight / (own.weight + reviews.weight) == 1 / new["batch"]
     assert reviews.documents == old.data.sources[0].documents
     assert new.optimization == old.optimization
+
+
+def test_the_weighed_arm_adds_to_the_plain_one_and_takes_nothing():
+    plain, new = tuning.TUNED, weighed.WEIGHED
+    reviews, own = new.data.sources
+    share = reviews.weight / (reviews.weight + own.weight)
+    assert new["batch"] * share == plain["batch"]
+    assert reviews.corpus == plain.data.corpus
+    assert reviews.documents == plain.data.documents
+    assert own.corpus == reminders.REMINDED.data.sources[1].corpus
+    assert new.optimization.replace(batch=plain["batch"]) == plain.optimization
 
 
 def test_a_lead_is_the_distance_to_the_best_wrong_choice():

@@ -151,3 +151,19 @@ def test_what_does_not_fit_is_one_line_before_any_training(changes, words, tmp_p
     recipe = Recipe.load(data_path("recipes", "tuned-gpt2.toml")).replace(documents=20)
     assert_refused(lambda: train(recipe.replace(**changes), folder=tmp_path / "run"), *words)
     assert not (tmp_path / "run").exists()
+
+
+def test_examples_may_count_the_same_or_share_a_row(tmp_path):
+    recipe = Recipe.load(data_path("recipes", "tuned-gpt2.toml"))
+    recipe = recipe.replace(documents=40, steps=1, warmup=0, batch=4, evaluate_every=0)
+    changes = {"plain": {}, "even": {"mean_over": "examples"}, "packed": {"packed": True}}
+    entries = {
+        name: train(recipe.replace(**change), folder=tmp_path / name).history[0]
+        for name, change in changes.items()
+    }
+    assert entries["even"]["targets"] == 4
+    assert entries["even"]["loss"] != pytest.approx(entries["plain"]["loss"], rel=1e-6)
+    assert entries["packed"]["targets"] > entries["plain"]["targets"]
+    # What is held out is measured in the same way for all: per target, an example a row.
+    first, *others = (entry["validation_loss"] for entry in entries.values())
+    assert others == pytest.approx([first] * 2, rel=0.2)
