@@ -3,7 +3,7 @@
 import itertools
 import os
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -127,9 +127,31 @@ def part(result: Result, name: str) -> Result:
     return {k.removeprefix(f"{name}/"): t for k, t in result.items() if k.startswith(f"{name}/")}
 
 
-def reference(cell: Cell) -> Result:
-    """The same training in fp32, by one process, not compiled, unbroken, in one micro-batch."""
+def reference(cell: Cell, nudges: int = 0) -> Result:
+    """The same training in fp32, by one process, not compiled, unbroken, in one micro-batch.
+
+    With a seed of nudges each number of each gradient is moved by up to a unit in its last place.
+    """
     source, model = batches(cell.objective), model_for(cell.objective, dropout=0.0)
+    if nudges:
+        random = torch.Generator().manual_seed(nudges)
+        for weight in model.parameters():
+            weight.register_hook(
+                lambda g: g * (1 + 2**-23 * (torch.rand(g.shape, generator=random) - 0.5))
+            )
     settings = small(optimizer=cell.optimizer, log_every=1, evaluate_every=4, checkpoint_every=None)
     history = fit(model, source, settings, evaluate=partial(validation, source(100)))
     return results_of(model, history)
+
+
+def distance(a: Result, b: Result, key: str) -> float:
+    """How far apart two trainings ever are, as a share."""
+    return float(((a[key] - b[key]) / b[key]).abs().max())
+
+
+@cache
+def sensitivity(objective: str, optimizer: str) -> float:
+    """How far losses go when gradients are moved in their last digit: the largest of six draws."""
+    cell = Cell("no", False, "one", optimizer, False, objective)
+    plain, moved = reference(cell), [reference(cell, seed) for seed in range(1, 7)]
+    return max(distance(m, plain, key) for m in moved for key in ("loss", "validation_loss"))
