@@ -77,6 +77,8 @@ OTHER = {
 }
 OF_TUNED = {
     "start": "base:bert-world",
+    "data.packed": True,
+    "objective.mean_over": "examples",
     "adapter.kind": None,  # there is but one
     "adapter.rank": 4,
     "adapter.alpha": 3.0,
@@ -263,7 +265,7 @@ def test_the_digest_changes_with_all_but_the_name_and_the_layout(field):
 
 
 @pytest.mark.parametrize("field", [field for field, value in OF_TUNED.items() if value])
-def test_the_digest_changes_with_start_and_adapter(field):
+def test_the_digest_changes_with_what_only_tuning_has(field):
     start = TUNED.replace(adapter=Adapter()) if field.startswith("adapter") else TUNED
     assert start.replace(**{field: OF_TUNED[field]}).digest() != start.digest()
 
