@@ -109,7 +109,7 @@ def test_the_tables_above_cover_every_field():
         ("weight_decay", -0.1, "at least 0"),
         ("positions", 63, "at least data.length, 64"),
         ("clip", 0, "above 0"),
-        ("precision", "fp8", "'auto', 'no', 'fp16' or 'bf16'"),
+        ("precision", "fp8", "'auto', 'no', 'tf32', 'fp16' or 'bf16'"),
         ("log_every", 0, "at least 1"),
         ("evaluate_every", -1, "at least 0"),
         ("checkpoint_every", 0, "at least 1"),
