@@ -152,10 +152,11 @@ class TensorBoard:
 def _fitted(recipe: "Recipe") -> "Recipe":
     """The same for the device at hand; says what it has chosen."""
     from course_lib.runtime import choose_device, choose_precision, processes
+    from course_lib.runtime.device import HALF
     from course_lib.training.fitting import device_memory
 
     device, count = choose_device(), processes.world_size()
-    mixed = choose_precision(device, recipe.optimization.precision) != "no"
+    mixed = choose_precision(device, recipe.optimization.precision) in HALF
     recipe = with_rows_that_fit(recipe, device_memory(device), count, mixed=mixed)
     if processes.is_main():
         print(_chosen(recipe, count))
@@ -177,7 +178,7 @@ def _plan(recipe: "Recipe", options: argparse.Namespace) -> str:
     accelerator = accelerators()[options.on]
     chosen = ""
     if options.fit:
-        mixed = recipe.optimization.precision != "no"
+        mixed = recipe.optimization.precision not in ("no", "tf32")
         recipe = with_rows_that_fit(recipe, accelerator.memory, options.devices, mixed=mixed)
         chosen = f"{_chosen(recipe, options.devices)}\n"
     return chosen + plan(recipe, accelerator, options.devices, options.hour_price)

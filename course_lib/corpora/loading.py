@@ -54,6 +54,9 @@ def load(
       train, validation or test.
     - "hub:<id>", "hub:<id>:<config>", "hub:<id>@<revision>": a data set of the Hugging Face hub.
       Where it has no validation or test split, 5 percent of its *texts* are held out for each.
+    - "stream:<id>", with the same endings: its training split, of which 5 percent of the *texts*
+      are held out for each of the others, read as it comes (`course_lib.corpora.streaming`). A
+      recipe trains on all of it; here, `documents` says how many to take.
 
     The factbook, the docstrings and the reviews also have the columns `id`, `title` and `unit` (the
     country, the module, the review), and come in an order shuffled by `seed`; your own text and the
@@ -71,7 +74,13 @@ def load(
     kind, _, place = name.partition(":")
     if is_world(name) or name == BILINGUAL:
         return _load_world(name, split, documents or WORLD_DOCUMENTS[split], seed)
-    if kind == "hub":
+    if kind == "stream":
+        from course_lib.corpora.streaming import first_documents
+
+        if documents is None:
+            raise CourseError(f"{name} is not loaded whole: say how many documents to take.")
+        corpus = first_documents(name, split, documents)
+    elif kind == "hub":
         from course_lib.corpora.hub import load_hub
 
         corpus = load_hub(name, split)
@@ -95,11 +104,12 @@ def require_corpus(name: str) -> None:
     kind, colon, _ = name.partition(":")
     if is_world(name):
         _settings(name)
-    elif name not in (BILINGUAL, *READERS) and not (colon and kind in ("text", "hub")):
+    elif name not in (BILINGUAL, *READERS) and not (colon and kind in ("text", "hub", "stream")):
         known = ", ".join([*WORLDS, BILINGUAL, *READERS])
         raise BadArgumentError(
-            f"Unknown corpus {name!r}: choose one of {known}, text:<path>, hub:<id>; or, for "
-            'examples such as world/reading, an objective such as "supervised".'
+            f"Unknown corpus {name!r}: choose one of {known}, text:<path>, hub:<id>, "
+            "stream:<id>; or, for examples such as world/reading, an objective such as "
+            '"supervised".'
         )
 
 

@@ -5,13 +5,16 @@ and errors that say what to do. No code from a repository is ever run.
 """
 
 import tomllib
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from datasets import Dataset
 
 from course_lib.runtime import CourseError, data_path, generator
 from course_lib.runtime.checks import Count, Text, Whole, checked
 from course_lib.runtime.hub_errors import hub_errors
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @checked
@@ -50,6 +53,31 @@ def _load(entry: dict[str, Any], split: str) -> Dataset:
     # `load_dataset` would fetch every split of the repository, which here is far too much.
     path = hf_hub_download(id, entry["file"], repo_type="dataset", revision=revision)
     return load_dataset("parquet", data_files=path, split=split)
+
+
+@checked
+def published_tokenizer(name: Text) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model of `data/hub.toml`, for training a fresh model with it.
+
+    One that puts no mark around a document, as GPT-2's, puts its end of text before each, so that
+    documents that are packed can be told apart; one without padding pads with that, too.
+
+    Raises:
+        CourseError: a name that is not in the table; as `hub_errors`.
+    """
+    from tokenizers.processors import Sequence, TemplateProcessing
+    from transformers import AutoTokenizer
+
+    with hub_errors(name):
+        found = AutoTokenizer.from_pretrained(name, revision=pinned("models", name)["revision"])
+    found.pad_token = found.pad_token or found.eos_token
+    if not found("")["input_ids"]:
+        mark, core = found.eos_token, found.backend_tokenizer
+        ids = [(mark, found.eos_token_id)]
+        marked = TemplateProcessing(single=f"{mark} $A", pair=f"{mark} $A $B", special_tokens=ids)
+        before = [core.post_processor] if core.post_processor else []
+        core.post_processor = Sequence([*before, marked])
+    return found
 
 
 @checked

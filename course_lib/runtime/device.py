@@ -6,7 +6,10 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["no", "fp16", "bf16"]
+from course_lib.runtime.errors import CourseError
+
+Precision = Literal["no", "tf32", "fp16", "bf16"]
+HALF = ("fp16", "bf16")  # mixed: what is multiplied has 16 bits, weights and moments have 32
 
 
 def choose_device() -> torch.device:
@@ -22,19 +25,29 @@ def choose_device() -> torch.device:
 
 
 def choose_precision(
-    device: torch.device, wanted: Literal["auto", "no", "fp16", "bf16"] = "auto"
+    device: torch.device, wanted: Literal["auto", "no", "tf32", "fp16", "bf16"] = "auto"
 ) -> Precision:
     """The mixed precision to train in: the one that is wanted, or what the hardware computes in.
 
     bf16 only from compute capability 8.0 (Ampere) on. `torch.cuda.is_bf16_supported()` is not
     asked: it also says yes where bf16 is emulated, as on a T4 (7.5), which is then slower than
-    fp32. Older cards get fp16 with loss scaling; CPU and MPS train in fp32.
+    fp32. Older cards get fp16 with loss scaling; CPU and MPS train in fp32. "tf32" is fp32 whose
+    multiplications read 10 of the 23 bits of a fraction: it is never chosen unasked.
+
+    Raises:
+        CourseError: "tf32", and a device that has no such multiplications.
     """
+    ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    if wanted == "tf32" and not ampere:
+        raise CourseError(
+            f'precision = "tf32" is for NVIDIA cards from Ampere on, not for {device}: set "no", '
+            "which is fp32, or leave it out."
+        )
     if wanted != "auto":
         return wanted
     if device.type != "cuda":
         return "no"
-    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+    return "bf16" if ampere else "fp16"
 
 
 def set_threads(count: int | None = None) -> int:

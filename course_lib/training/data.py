@@ -13,9 +13,11 @@ from course_lib.corpora.blocks import blocks
 from course_lib.corpora.examples import Examples
 from course_lib.corpora.packed_examples import pack_examples
 from course_lib.corpora.permutation import Permutation
+from course_lib.corpora.pinned import published_tokenizer
+from course_lib.corpora.streaming import PREFIX, StreamedRows, held_out_rows
 from course_lib.objectives import make_objective
 from course_lib.runtime import CourseError, generator
-from course_lib.training.recipe import HEADED, Recipe, Source
+from course_lib.training.recipe import HEADED, PUBLISHED, Recipe, Source
 
 VALIDATION_ROWS = 256
 VALIDATION_BATCH = 64
@@ -95,6 +97,8 @@ class Batches:
 
     def _take(self, number: int, turn: LongTensor) -> LongTensor | list[Any]:
         """Rows of a corpus by their place in its own endless stream of epochs."""
+        if isinstance(self.sources[number], StreamedRows):
+            return self.sources[number][turn]
         count = len(self.sources[number])
         epoch, place = turn // count, turn % count
         parts = [self._order(number, e)[place[epoch == e]] for e in epoch.unique().tolist()]
@@ -168,8 +172,16 @@ def prepare(
 
 
 def tokenizer_of(recipe: Recipe) -> PreTrainedTokenizerBase:
-    """The tokenizer of a fresh model: trained on the recipe's corpus, or on the one it names."""
+    """The tokenizer of a fresh model: trained on the recipe's corpus or another, or published."""
     named = recipe.data.tokenizer
+    if named.startswith(PUBLISHED):
+        found = published_tokenizer(named.removeprefix(PUBLISHED))
+        if len(found) != recipe.data.vocab_size:
+            raise CourseError(
+                f"{named} has {len(found)} entries: set data.vocab_size to that, from which is "
+                "counted what a run takes."
+            )
+        return found
     corpus = recipe.data.sources[0].corpus if named in ("auto", "corpus") else named
     return tokenizer_for(recipe.model.family, corpus, recipe.data.vocab_size)
 
@@ -202,6 +214,11 @@ class _Reader:
             return found
         if self.recipe.data.packed:
             raise CourseError(f"data.packed is for supervised: leave it out of {self.objective}.")
+        if source.corpus.startswith(PREFIX):
+            what = (source.corpus, self.tokenizer, length)
+            if split == "train":
+                return StreamedRows(*what, self.recipe.seed, limit)
+            return held_out_rows(*what, VALIDATION_ROWS)
         return blocks(source.corpus, split, self.tokenizer, length, documents=limit)
 
 

@@ -18,6 +18,7 @@ from course_lib.compute.shapes import ARCHITECTURES
 from course_lib.objectives.inside import CHUNK
 from course_lib.objectives.loss import unwrap
 from course_lib.runtime import processes
+from course_lib.runtime.device import HALF
 from course_lib.runtime.errors import CourseError
 from course_lib.training.tables import Optimization
 
@@ -96,7 +97,7 @@ def _advice(trainer: Any) -> str:
     has = device_memory(device)
 
     def needs(count: int) -> Memory:
-        return _of_model(trainer.model, count, length, settings, trainer.precision != "no")
+        return _of_model(trainer.model, count, length, settings, trainer.precision in HALF)
 
     need = needs(rows)
     kept = need.total - need.activations

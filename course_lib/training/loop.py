@@ -137,7 +137,11 @@ class _Trainer:
             compiled = self.settings.compile
             self.model = sharded_copy(self.given, self.device, compiled=compiled)
         self.model.to(self.device)
-        self.undo = ExitStack()  # of what `wrap` changes in the model
+        self.undo = ExitStack()  # of what is changed in the model and in torch
+        if self.precision == "tf32":
+            set_precision = torch.set_float32_matmul_precision
+            self.undo.callback(set_precision, torch.get_float32_matmul_precision())
+            set_precision("high")
         self.optimizers = make_optimizers(self.model, self.settings)
         if self.device.type == "cuda":
             self.batch_at = Ahead(self.batch_at, self.settings.steps)
@@ -254,7 +258,7 @@ class _Trainer:
         return nullcontext() if alone else self.wrapped.no_sync()
 
     def _autocast(self) -> AbstractContextManager:
-        if self.precision == "no":
+        if self.precision not in _DTYPES:
             return nullcontext()
         return torch.autocast(self.device.type, _DTYPES[self.precision])
 

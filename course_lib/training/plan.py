@@ -62,10 +62,10 @@ def plan(
     row = row_of(objective, length, recipe.objective.rate, settings.batch)
     flops = settings.steps * settings.batch * training_flops(shape, row)
     tokens = settings.batch * length
-    mixed = settings.precision != "no"
+    mixed = settings.precision not in ("no", "tf32")  # "auto" too, on what one buys for it
     memory = memory_needed(shape, row, at_a_time, settings, mixed=mixed, shards=devices)
     kept = memory.total - memory.activations
-    precision = "half" if mixed else "fp32"
+    precision = "half" if mixed else {"no": "fp32"}.get(settings.precision, "tf32")
     bill = training_bill(flops, accelerator, devices, precision=precision, hour_price=hour_price)
     has = accelerator.memory / GB
     low, high = (round(100 * share) for share in TYPICAL_UTILISATION)

@@ -40,6 +40,9 @@ Objectives = Literal[
 Families = Literal["bert", "roberta", "gpt2", "gpt3", "bloom", "t5", "bart"]
 
 
+PUBLISHED = "published:"
+
+
 class Source(Table):
     """One corpus of a mixture; its rows are seen in proportion to `weight`."""
 
@@ -53,7 +56,8 @@ class Data(Table):
 
     `documents` limits the training text, None takes all. `length` is that of a row, in tokens.
     `tokenizer` is "corpus" (trained on the corpus, or on the first of a mixture), "start" (that of
-    the model that training starts from), or the name of another corpus, on which it is trained;
+    the model that training starts from), the name of another corpus, on which it is trained, or
+    "published:NAME" (pinned in `data/hub.toml`; `vocab_size` is then its own);
     "auto" is "start" where there is one. `template` says how a prompt and its completion become a
     text, for the supervised objective; `packed` puts several such texts into a row of `length`,
     where none sees another (`course_lib.corpora.packed_examples`), so a batch counts full rows.
@@ -182,7 +186,8 @@ class Recipe(Table):
         on_examples = self.objective.name in ("supervised", *HEADED)
         require = require_examples if on_examples else require_corpus
         named = [("data.corpus", require, source.corpus) for source in self.data.sources]
-        if self.data.tokenizer not in ("auto", "corpus", "start"):
+        own = ("auto", "corpus", "start")
+        if self.data.tokenizer not in own and not self.data.tokenizer.startswith(PUBLISHED):
             named.append(("data.tokenizer", require_corpus, self.data.tokenizer))
         for field, check, name in named:
             try:

@@ -98,7 +98,7 @@ def _share_of_peak(recipe: Recipe) -> float | None:
     rows, objective = recipe.optimization.batch, name if name in CORRUPTING else "causal"
     flops = step_flops(shape, recipe.data.length, rows, objective, recipe.objective.rate)
     precision = choose_precision(device, recipe.optimization.precision)
-    peak = kind.peak("fp32" if precision == "no" else "half")
+    peak = kind.peak({"no": "fp32", "tf32": "tf32"}.get(precision, "half"))
     return utilisation(flops, 1.0, peak, processes.world_size())
 
 

@@ -87,7 +87,7 @@ class Optimization(Table):
     warmup: NotNegativeCount = 50
     weight_decay: NotNegative = 0.1
     clip: Positive = 1.0
-    precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
+    precision: Literal["auto", "no", "tf32", "fp16", "bf16"] = "auto"
     compile: bool = False
     seed: Whole = 0
     log_every: Count = 10

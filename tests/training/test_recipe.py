@@ -77,6 +77,8 @@ OTHER = {
 }
 OF_TUNED = {
     "start": "base:bert-world",
+    "data.packed": True,
+    "objective.mean_over": "examples",
     "adapter.kind": None,  # there is but one
     "adapter.rank": 4,
     "adapter.alpha": 3.0,
@@ -107,7 +109,7 @@ def test_the_tables_above_cover_every_field():
         ("weight_decay", -0.1, "at least 0"),
         ("positions", 63, "at least data.length, 64"),
         ("clip", 0, "above 0"),
-        ("precision", "fp8", "'auto', 'no', 'fp16' or 'bf16'"),
+        ("precision", "fp8", "'auto', 'no', 'tf32', 'fp16' or 'bf16'"),
         ("log_every", 0, "at least 1"),
         ("evaluate_every", -1, "at least 0"),
         ("checkpoint_every", 0, "at least 1"),
@@ -263,7 +265,7 @@ def test_the_digest_changes_with_all_but_the_name_and_the_layout(field):
 
 
 @pytest.mark.parametrize("field", [field for field, value in OF_TUNED.items() if value])
-def test_the_digest_changes_with_start_and_adapter(field):
+def test_the_digest_changes_with_what_only_tuning_has(field):
     start = TUNED.replace(adapter=Adapter()) if field.startswith("adapter") else TUNED
     assert start.replace(**{field: OF_TUNED[field]}).digest() != start.digest()
 
