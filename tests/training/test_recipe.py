@@ -77,6 +77,8 @@ OTHER = {
 }
 OF_TUNED = {
     "start": "base:bert-world",
+    "data.packed": True,
+    "objective.mean_over": "examples",
     "adapter.kind": None,  # there is but one
     "adapter.rank": 4,
     "adapter.alpha": 3.0,
