@@ -82,5 +82,5 @@ def test_recipes_say_it_and_keep_their_digest():
     assert recipe.replace(mean_over="targets").digest() == recipe.digest() != other.digest()
     with pytest.raises(CourseError, match=r"mean_over.*it is for supervised, not for causal"):
         tiny_recipe("gpt2", mean_over="examples", objective="causal")
-    with pytest.raises(CourseError, match=r"data\.packed.*leave out mean_over"):
+    with pytest.raises(CourseError, match=r"data\.packed.*leave out objective\.mean_over"):
         other.replace(packed=True)
