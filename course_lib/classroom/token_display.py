@@ -8,6 +8,7 @@ from course_lib.classroom.plots import color_of
 from course_lib.runtime.checks import BadArgumentError, Texts, checked
 
 NO_TARGET = -100  # the label that torch's cross-entropy skips
+WRONG, MARK = "#D55E00", "✗ "
 
 
 @checked
@@ -17,13 +18,15 @@ def token_strip(
     values: Sequence[float | int | None] | None = None,
     color: str = "masked",
     framed: Collection[str] = (),
+    wrong: Collection[int] = (),
 ) -> Card:
     """Show a token row; below a token its target (`labels`) or a number (`values`).
 
     Positions without a target (None or -100) stay plain; those with one get a coloured frame and
     the target after an arrow, so that nothing hangs on colour alone. Values shade the chip from
     pale (smallest) to strong (largest) and are written out. `framed` tokens, such as sentinels, get
-    the coloured frame wherever they stand.
+    the coloured frame wherever they stand. The places in `wrong` are mistakes: a red double frame,
+    and a ✗ before the remark that stands below.
 
     Raises:
         BadArgumentError: tokens in one string, labels or values of another length than the tokens,
@@ -37,11 +40,21 @@ def token_strip(
             f"token_strip: {len(tokens)} tokens but {len(notes)} labels or values: give one for one"
         )
     notes = [None if note is None or note == NO_TARGET else note for note in notes]
+    if missing := [place for place in wrong if place >= len(notes) or notes[place] is None]:
+        raise BadArgumentError(f"token_strip: wrong={missing}: say in labels what is wrong there")
+    notes = [f"{MARK}{note}" if place in wrong else note for place, note in enumerate(notes)]
     numbers = [note for note in notes if note is not None] if values is not None else []
     scale = (min(numbers), max(numbers)) if numbers else None
     chips = [
-        _chip(token, note, color_of(color), scale, token in framed)
-        for token, note in zip(tokens, notes, strict=True)
+        _chip(
+            token,
+            note,
+            WRONG if place in wrong else color_of(color),
+            scale,
+            "3px double" if place in wrong else "2px solid",
+            token in framed,
+        )
+        for place, (token, note) in enumerate(zip(tokens, notes, strict=True))
     ]
     text = " ".join(_plain(t, n, scale) for t, n in zip(tokens, notes, strict=True))
     row = "display:flex;flex-wrap:wrap;gap:4px;margin:0.4em 0;align-items:flex-start"
@@ -51,21 +64,25 @@ def token_strip(
 def _plain(token: str, note: str | float | None, scale: tuple[float, float] | None) -> str:
     if note is None:
         return visible(token)
-    return f"{visible(token)}({note:.2f})" if scale else f"{visible(token)}(->{visible(note)})"
+    return f"{visible(token)}({note:.2f})" if scale else f"{visible(token)}(->{_below(note)})"
+
+
+def _below(note: str | int) -> str:
+    return note if str(note).startswith(MARK) else visible(note)  # a remark keeps its spaces
 
 
 def _chip(
-    token: str, note: str | float | None, color: str, scale: tuple | None, framed: bool
+    token: str, note: str | float | None, color: str, scale: tuple | None, line: str, framed: bool
 ) -> str:
     frame = color if framed or note is not None else "#c8cdd2"
     ground = f"{color}{_shade(note, scale)}" if note is not None and scale else "#ffffff"
     below = ""
     if note is not None:
-        words = f"{note:.2f}" if scale else f"→ {visible(note)}"
+        words = f"{note:.2f}" if scale else f"→ {_below(note)}"
         below = f'<div style="font-size:0.8em;color:#1b1f24">{escape(words)}</div>'
     # A white ground under the shade keeps the dark text readable in a dark theme.
     return (
-        f'<div style="border:2px solid {frame};border-radius:4px;background:#ffffff;'
+        f'<div style="border:{line} {frame};border-radius:4px;background:#ffffff;'
         f'text-align:center;font-family:monospace;color:#1b1f24">'
         f'<div style="padding:2px 6px;background:{ground}">{escape(visible(token))}</div>'
         f"{below}</div>"

@@ -14,7 +14,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Runs": "simulation",
         "TrainingCurve": "simulation",
         "WeakDesignWarning": "identifiability",
-        "fit_coupled": "coupled",
         "fit_envelope": "frontier",
         "fit_floor": "floors",
         "fit_isoflop": "frontier",

@@ -5,13 +5,14 @@ together:
 
 - "sum": A / N^alpha + B / D^beta, the two side by side (Hoffmann et al. 2022);
 - "product": A / (N^alpha D^beta), each the worse for the other;
-- "coupled": (((A / N^alpha)^(1/gamma) + (B / D^beta)^(1/gamma)) / 2)^gamma, a sum at gamma 1, and
-  the nearer to a product the larger gamma is.
+- "coupled": ((A / N^alpha)^(1/gamma) + (B / D^beta)^(1/gamma))^gamma, a sum at gamma 1, and the
+  nearer to a product the larger gamma is.
 
 No run falls below the irreducible loss, so E lies between 0 and the lowest loss. It is searched for
 as the share of that loss, through a logistic function, so that no step can leave the bounds.
 """
 
+import math
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal
@@ -20,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from course_lib.evaluation import Interval
-from course_lib.runtime.checks import NotNegativeCount, Positive, Whole, checked
+from course_lib.runtime.checks import BadArgumentError, NotNegativeCount, Positive, Whole, checked
 from course_lib.scaling.huber import LogRuns, huber, minimise
+from course_lib.scaling.law import Law
+from course_lib.scaling.parametric import centred_runs
 from course_lib.scaling.resampling import expanded_interval, resample_counts
-from course_lib.scaling.validation import Amounts, Column, require_runs
+from course_lib.scaling.validation import Amounts, Column
 
 Form = Literal["sum", "product", "coupled"]
 FORMS: tuple[Form, ...] = ("sum", "product", "coupled")
@@ -56,6 +59,22 @@ class FloorFit:
         return self.E + np.exp(excess[0]).reshape(np.shape(params))
 
     @property
+    def law(self) -> Law:
+        """The law as A, B, E, alpha, beta and gamma (1 of a sum), for `optimal` say.
+
+        Raises:
+            BadArgumentError: a product, which has no two terms.
+        """
+        if self.form == "product":
+            raise BadArgumentError('a product has no A and B apart: fit form="sum" or "coupled".')
+        _, a, b, alpha, beta, *coupling = map(float, self._theta)
+        gamma = math.exp(min(max(coupling[0], -LARGEST), LARGEST)) if coupling else 1.0
+        half = gamma * math.log(2)  # fitted is half of the sum
+        x, y, _ = self._centre
+        A, B = math.exp(a + alpha * x - half), math.exp(b + beta * y - half)  # noqa: N806
+        return Law(A, B, self.E, alpha, beta, gamma=gamma)
+
+    @property
     def interval(self) -> Interval:
         """The 95 % interval of E, widened for the few runs and cut at the lowest loss."""
         return expanded_interval(self.E, self.draws, self.runs, UNKNOWNS[self.form])
@@ -80,12 +99,11 @@ def fit_floor(
 
     Raises:
         BadArgumentError: columns of different lengths, no more runs than the form has numbers, a
-            value that is not a finite number above 0.
+            value that is not a finite number above 0, fewer than three sizes or token counts, or
+            tokens that follow from size.
     """
-    require_runs(UNKNOWNS[form] + 1, params=params, tokens=tokens, loss=loss)
-    x, y, z = (np.log(values) for values in (params, tokens, loss))
-    centre = float(x.mean()), float(y.mean()), float(z.min())
-    runs = LogRuns(x - centre[0], y - centre[1], z, delta)
+    runs, shift = centred_runs(params, tokens, loss, delta, fewest=UNKNOWNS[form] + 1)
+    centre = float(shift[0]), float(shift[1]), float(runs.losses.min())
     derivatives = _derivatives_of(form, centre[2])
 
     starts = _starts(form, runs)
@@ -96,7 +114,7 @@ def fit_floor(
     best = ends.theta[order[0]]
     draws = np.empty(0)
     if resamples:
-        weights = resample_counts(len(z), resamples, seed)
+        weights = resample_counts(len(loss), resamples, seed)
         again = [
             minimise(np.repeat(theta[None], resamples, 0), runs, weights, derivatives=derivatives)
             for theta in ends.theta[order[:RIVALS]]
@@ -105,7 +123,7 @@ def fit_floor(
         chosen = np.stack([end.theta for end in again])[lowest, np.arange(resamples)]
         draws = np.exp(centre[2]) * _logistic(chosen[:, 0])
     floor = float(np.exp(centre[2]) * _logistic(best[0]))
-    return FloorFit(form, floor, float(ends.objective[order[0]]), len(z), draws, best, centre)
+    return FloorFit(form, floor, float(ends.objective[order[0]]), len(loss), draws, best, centre)
 
 
 def _logistic(value: NDArray) -> NDArray:

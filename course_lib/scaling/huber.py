@@ -55,12 +55,10 @@ def gradient(theta: np.ndarray, runs: LogRuns, weights: np.ndarray | None = None
     return _derivatives(theta, runs, weights)[1]
 
 
-def normal_matrix(
-    theta: np.ndarray, runs: LogRuns, derivatives: Derivatives | None = None
-) -> np.ndarray:
+def normal_matrix(theta: np.ndarray, runs: LogRuns) -> np.ndarray:
     """J J' [k, k] at one theta [k], J the Jacobian of the predicted log losses."""
     parabola = replace(runs, delta=1e6)  # no residual is as large: each run counts in full
-    return (derivatives or _derivatives)(theta[None], parabola, None)[2][0]
+    return _derivatives(theta[None], parabola, None)[2][0]
 
 
 def minimise(

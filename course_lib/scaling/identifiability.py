@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from course_lib.runtime.checks import BadArgumentError
-from course_lib.scaling.huber import Derivatives, LogRuns, Minima, normal_matrix
+from course_lib.scaling.huber import LogRuns, Minima, normal_matrix
 
-NUMBERS = ("A", "B", "E", "alpha", "beta", "gamma")
+NUMBERS = ("A", "B", "E", "alpha", "beta")
 FEWEST_LEVELS = 3
 ON_A_LINE, NEAR_A_LINE = 0.02, 0.1  # spread of log tokens at a size, or of log size at given tokens
 WEAK, SINGULAR = 500, 1e6  # condition of the Jacobian
@@ -57,7 +57,7 @@ def _spread(runs: LogRuns) -> float:
     return math.sqrt(max(apart, 0)) * min(x.std(), y.std())
 
 
-def inspect_fit(theta: NDArray, runs: LogRuns, derivatives: Derivatives | None) -> None:
+def inspect_fit(theta: NDArray, runs: LogRuns) -> None:
     """Warn of runs that hardly tell the numbers of the law theta [k] apart.
 
     Judged by the condition of the Jacobian of the predicted log losses, its columns brought to
@@ -66,7 +66,7 @@ def inspect_fit(theta: NDArray, runs: LogRuns, derivatives: Derivatives | None) 
     Raises:
         BadArgumentError: the Jacobian is singular.
     """
-    condition, names = _condition(theta, runs, derivatives)
+    condition, names = _condition(theta, runs)
     if condition > SINGULAR:
         raise BadArgumentError(
             f"these runs do not tell {names} apart: any of many laws fits them as well. Vary "
@@ -86,15 +86,15 @@ def inspect_fit(theta: NDArray, runs: LogRuns, derivatives: Derivatives | None) 
     )
 
 
-def _condition(theta: NDArray, runs: LogRuns, derivatives: Derivatives | None) -> tuple[float, str]:
+def _condition(theta: NDArray, runs: LogRuns) -> tuple[float, str]:
     """The condition of the Jacobian, and the numbers that trade off along its weakest direction."""
-    gram = normal_matrix(theta, runs, derivatives)
+    gram = normal_matrix(theta, runs)
     size = np.sqrt(np.diag(gram))
     there = size > 1e-10 * size.max()
     for number, exponent in ((0, 3), (1, 4)):
         if not there[[number, exponent]].all():  # the loss does not depend on that side at all
             return math.inf, f"{NUMBERS[number]} and {NUMBERS[exponent]}"
-    kept = np.flatnonzero(there)  # E may be 0, and gamma at the end of its range
+    kept = np.flatnonzero(there)  # E may be 0
     scaled = gram[np.ix_(kept, kept)] / np.outer(size[kept], size[kept])
     values, vectors = np.linalg.eigh(scaled)
     names = [NUMBERS[k] for k, part in zip(kept, vectors[:, 0], strict=True) if abs(part) > 0.25]

@@ -16,7 +16,7 @@ from course_lib.runtime.checks import (
     Whole,
     checked,
 )
-from course_lib.scaling.huber import UNKNOWNS, Derivatives, LogRuns, Minima, minimise
+from course_lib.scaling.huber import UNKNOWNS, LogRuns, Minima, minimise
 from course_lib.scaling.identifiability import inspect_fit, require_design, rivals
 from course_lib.scaling.law import Law
 from course_lib.scaling.resampling import expanded_interval, resample_counts
@@ -25,7 +25,6 @@ from course_lib.scaling.validation import Column, Rows, require_runs
 DELTA = 1e-3
 NAMES = ("A", "B", "E", "alpha", "beta", "a", "b")
 STEEPEST = 690.0  # of log A, so that A is a number
-LARGEST = 3.0  # of log gamma in size: at 20 the terms all but multiply, and more changes little
 SCREENING_STEPS = 10  # after which only the better tenth of the starts goes on
 
 
@@ -40,13 +39,11 @@ class ParametricFit(Law):
     objective: float
     runs: int
     resampled: Law = field(repr=False)
-    unknowns: int = field(default=UNKNOWNS, repr=False)
 
     @property
     def intervals(self) -> dict[str, Interval]:
-        """95 % intervals of A, B, E, alpha, beta, a, b, and of gamma where it was fitted."""
-        names = NAMES if self.unknowns == UNKNOWNS else (*NAMES, "gamma")
-        return {name: self.interval_of(lambda law, n=name: getattr(law, n)) for name in names}
+        """95 % intervals of A, B, E, alpha, beta, a, b."""
+        return {name: self.interval_of(lambda law, n=name: getattr(law, n)) for name in NAMES}
 
     @checked
     def interval_of(self, quantity: Callable, level: Share = 0.95) -> Interval:
@@ -62,7 +59,7 @@ class ParametricFit(Law):
             raise BadArgumentError(
                 f"quantity {wrong} {len(self.resampled.E)} resamples: give a number of each law."
             )
-        return expanded_interval(float(quantity(self)), draws, self.runs, self.unknowns, level)
+        return expanded_interval(float(quantity(self)), draws, self.runs, UNKNOWNS, level)
 
 
 def published_grid() -> NDArray:
@@ -112,44 +109,32 @@ def fit_parametric(
     screened = minimise(centred, runs, steps=SCREENING_STEPS)
     best = np.argsort(screened.objective, kind="stable")[: max(50, len(points) // 10)]
     ends = minimise(screened.theta[best], runs)
-    return fit_of(ends, runs, shift, resamples, seed)
+    return _fit_of(ends, runs, shift, resamples, seed)
 
 
-def fit_of(
-    ends: Minima,
-    runs: LogRuns,
-    shift: NDArray,
-    resamples: int,
-    seed: int,
-    derivatives: Derivatives | None = None,
+def _fit_of(
+    ends: Minima, runs: LogRuns, shift: NDArray, resamples: int, seed: int
 ) -> ParametricFit:
     """The lowest of the ends as a law, and those of resamples, fitted from all ends close to it."""
     count = len(runs.losses)
     close = rivals(ends, count)
-    inspect_fit(close[0], runs, derivatives)
+    inspect_fit(close[0], runs)
     rows = close[:1]
     if resamples:
         weights = resample_counts(count, resamples, seed)
-        rows = np.concatenate([rows, _resampled(close, runs, weights, derivatives)])
-    *five, gamma = law_numbers(rows, shift)
+        rows = np.concatenate([rows, _resampled(close, runs, weights)])
+    five = _law_numbers(rows, shift)
     return ParametricFit(
         *(float(column[0]) for column in five),
         float(ends.objective.min()),
         count,
-        Law(*(column[1:] for column in five), gamma=gamma[1:]),
-        rows.shape[1],
-        gamma=float(gamma[0]),
+        Law(*(column[1:] for column in five)),
     )
 
 
-def _resampled(
-    laws: NDArray, runs: LogRuns, weights: NDArray, derivatives: Derivatives | None
-) -> NDArray:
+def _resampled(laws: NDArray, runs: LogRuns, weights: NDArray) -> NDArray:
     """For each resample the lowest end of all laws [k], as rows [s, k]."""
-    ends = [
-        minimise(np.repeat(law[None], len(weights), axis=0), runs, weights, derivatives=derivatives)
-        for law in laws
-    ]
+    ends = [minimise(np.repeat(law[None], len(weights), axis=0), runs, weights) for law in laws]
     lowest = np.argmin([end.objective for end in ends], axis=0)
     return np.stack([end.theta for end in ends])[lowest, np.arange(len(weights))]
 
@@ -171,14 +156,13 @@ def centred_runs(
     return runs, np.array([x.mean(), y.mean()])
 
 
-def law_numbers(theta: NDArray, shift: NDArray) -> tuple[NDArray, ...]:
-    """A, B, E, alpha, beta, gamma [s] of centred rows (a, b, e, alpha, beta, or log gamma too)."""
-    a, b, e, alpha, beta, *coupling = theta.T
+def _law_numbers(theta: NDArray, shift: NDArray) -> tuple[NDArray, ...]:
+    """A, B, E, alpha, beta [s] of centred rows (a, b, e, alpha, beta)."""
+    a, b, e, alpha, beta = theta.T
     # An exponent that runs away in a resample makes its term a step: steep enough is enough.
     alpha, beta = (
         np.minimum(power, np.maximum(STEEPEST - term, 0) / np.maximum(mean, 1))
         for power, term, mean in zip((alpha, beta), (a, b), shift, strict=True)
     )
     A, B = np.exp(a + alpha * shift[0]), np.exp(b + beta * shift[1])  # noqa: N806
-    gamma = np.exp(np.clip(coupling[0], -LARGEST, LARGEST)) if coupling else np.ones(len(theta))
-    return A, B, np.exp(e), alpha, beta, gamma
+    return A, B, np.exp(e), alpha, beta

@@ -21,6 +21,7 @@ from course_lib.classroom.plots import (
     use_style,
 )
 from course_lib.classroom.token_display import token_strip
+from course_lib.runtime.checks import BadArgumentError
 
 
 @dataclass
@@ -111,6 +112,17 @@ def test_a_strip_marks_targets_in_words_too():
     assert repr(strip) == "The [MASK](->cat) ␣sat"
     assert "→ cat" in strip.html
     assert "-100" not in strip.html
+
+
+def test_a_wrong_token_is_marked_by_more_than_a_colour():
+    strip = token_strip(["Ada", "sat"], labels=["TOWN, not PERSON", None], wrong=[0])
+    assert repr(strip) == "Ada(->✗ TOWN, not PERSON) sat"
+    assert "3px double" in strip.html
+    assert "✗ TOWN, not PERSON" in strip.html
+    assert "3px double" not in token_strip(["Ada"], labels=["PERSON"]).html
+    for place in (1, 5):
+        with pytest.raises(BadArgumentError, match="what is wrong there"):
+            token_strip(["Ada", "sat"], labels=["TOWN", None], wrong=[place])
 
 
 def test_a_strip_frames_what_it_is_told_to():

@@ -19,7 +19,6 @@ from course_lib.scaling import (
     Law,
     Runs,
     TrainingCurve,
-    fit_coupled,
     fit_envelope,
     fit_floor,
     fit_isoflop,
@@ -53,7 +52,6 @@ RIGHT = {
     FIT.interval_of: {"quantity": lambda law: law.E, "level": 0.9},
     ISOFLOP.optimal_params: {"compute": 1e21},
     ISOFLOP.valleys[0].loss: {"params": 1e9},
-    fit_coupled: FITTED,
     fit_envelope: {"curves": CURVES},
     fit_floor: {**FITTED, "form": "coupled"},
     fit_isoflop: RUNS._asdict(),
@@ -118,7 +116,7 @@ def test_no_argument_may_be_nonsense(function, name, value):
     assert_refused(lambda: function(**RIGHT[function] | {name: value}), name_of(function), name)
 
 
-FITS = [fit_parametric, fit_coupled, fit_isoflop]
+FITS = [fit_parametric, fit_floor, fit_isoflop]
 
 
 def spoiled(column: str, value) -> dict:
@@ -154,14 +152,14 @@ def test_columns_that_are_none_are_one_line(fit, change, words):
     assert_refused(lambda: fit(**RUNS._asdict() | change()), *words)
 
 
-@pytest.mark.parametrize(("fit", "fewest"), [(fit_parametric, 6), (fit_coupled, 7)])
+@pytest.mark.parametrize(("fit", "fewest"), [(fit_parametric, 6), (fit_floor, 7)])
 @pytest.mark.parametrize("runs", [0, 1, 5])
 def test_too_few_runs(fit, fewest, runs):
     few = (column[:runs] for column in RUNS)
     assert_refused(lambda: fit(*few), f"{runs} runs", f"at least {fewest}")
 
 
-@pytest.mark.parametrize("fit", [fit_parametric, fit_coupled])
+@pytest.mark.parametrize("fit", [fit_parametric, fit_floor])
 @pytest.mark.parametrize("column", ["params", "tokens"])
 @pytest.mark.parametrize(
     ("values", "found"), [([1e9], "is the same"), ([1e9, 2e9], "has 2 values")]
@@ -177,7 +175,7 @@ def test_an_exponent_needs_three_values(fit, column, values, found):
         # Settings of the fits.
         (lambda: fit_parametric(*RUNS, delta=0), ("delta=0", "0")),
         (lambda: fit_parametric(*RUNS, delta=math.inf), ("delta=inf", "finite")),
-        (lambda: fit_coupled(*RUNS, delta=math.inf), ("delta=inf", "finite")),
+        (lambda: fit_floor(*RUNS, delta=math.inf), ("delta=inf", "finite")),
         (lambda: fit_parametric(*RUNS, resamples=2.5), ("resamples=2.5", "whole")),
         (lambda: fit_parametric(*RUNS, starts=STARTS * math.nan), ("starts=", "entry 0", "nan")),
         (lambda: fit_parametric(*RUNS, starts=STARTS[:, :4]), ("starts=", "(a, b, e, alpha")),
@@ -186,7 +184,7 @@ def test_an_exponent_needs_three_values(fit, column, values, found):
         (lambda: fit_parametric(*RUNS, starts=[[480, 410, 2, 0.3, 0.3]]), ("480", "logarithms")),
         # All runs equal, or no budget or size common to several.
         (lambda: fit_parametric(*np.full((3, 35), 1e9)), ("params is the same",)),
-        (lambda: fit_coupled(*np.full((3, 35), 1e9)), ("params is the same",)),
+        (lambda: fit_floor(*np.full((3, 35), 1e9)), ("params is the same",)),
         (lambda: fit_isoflop(*np.full((3, 35), 1e9)), ("0 compute budget", "of 0 with 3 sizes")),
         (lambda: fit_isoflop(*(c[:14] for c in RUNS)), ("2 compute budget", "3 are needed")),
         (lambda: fit_isoflop([], [], []), ("0 runs", "at least 1")),

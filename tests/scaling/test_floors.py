@@ -5,12 +5,15 @@ pytest tests/scaling/test_floors.py
 
 import numpy as np
 import pytest
+from refusals import assert_refused
 from scipy.optimize import minimize
 
 from course_lib.runtime.checks import BadArgumentError
-from course_lib.scaling import Law, fit_floor, simulate_runs
+from course_lib.scaling import Law, fit_floor, ladder_table, simulate_runs
 from course_lib.scaling.floors import FORMS, _derivatives_of, _starts
 from course_lib.scaling.huber import LogRuns
+from course_lib.studies import load_records
+from course_lib.studies.laws import WORLDS
 
 BUDGETS, SIZES = np.geomspace(1.5e10, 1.2e11, 4), np.geomspace(1e4, 2e5, 7)
 PARAMS = np.tile(SIZES, 4)
@@ -86,6 +89,34 @@ def test_the_interval_holds_the_truth_most_of_the_time():
         e = fit_floor(*runs, resamples=100).interval
         held += e.low <= 0.4 <= e.high
     assert held >= 10
+
+
+@pytest.mark.parametrize("form", LAWS)
+def test_the_law_that_is_handed_out_is_the_one_that_was_drawn_from(form):
+    drawn = LAWS[form]
+    found = fit_floor(*simulate_runs(drawn, PARAMS, TOKENS, noise=0), form=form, resamples=0)
+    assert found.law.loss(PARAMS, TOKENS) == pytest.approx(found.loss(PARAMS, TOKENS), rel=1e-9)
+    for name in ("alpha", "beta", "gamma"):
+        assert getattr(found.law, name) == pytest.approx(getattr(drawn, name), rel=0.05), name
+    assert found.law.a == pytest.approx(drawn.a, abs=0.01)
+
+
+def test_a_product_has_no_two_terms_to_hand_out():
+    found = fit_floor(*simulate_runs(LAWS["sum"], PARAMS, TOKENS), form="product", resamples=0)
+    assert_refused(lambda: found.law, "no A and B apart", "coupled")
+
+
+# The lowest objective that a search from 486 starts, without bounds on E, found in each world.
+LOWEST = (6.31416682848e-4, 1.20757588301e-3, 1.17216597631e-3, 1.19071128634e-3)
+
+
+def test_the_coupled_minimum_of_the_recorded_worlds():
+    runs = ladder_table(load_records("laws"))
+    runs = runs[runs.width < 112]
+    for world, lowest in zip(list(WORLDS)[: len(LOWEST)], LOWEST, strict=True):
+        one = runs[runs.corpus == world]
+        found = fit_floor(one.params, one.tokens, one.loss, resamples=0)
+        assert found.objective <= lowest * (1 + 1e-6), world
 
 
 def test_too_few_runs_are_refused():

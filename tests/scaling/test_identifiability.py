@@ -14,7 +14,7 @@ from refusals import assert_refused
 
 from course_lib.scaling import (
     WeakDesignWarning,
-    fit_coupled,
+    fit_floor,
     fit_parametric,
     isoflop_design,
     ladder_table,
@@ -30,7 +30,7 @@ from course_lib.studies.records import load_records
 
 FEW = published_grid()[::20]
 SIZES = np.geomspace(1e8, 1e10, 24)
-BOTH = pytest.mark.parametrize("fit", [fit_parametric, fit_coupled])
+BOTH = pytest.mark.parametrize("fit", [fit_parametric, fit_floor])
 
 
 def near_a_line(spread: float, noise: float = 0.02, law: int = 0) -> tuple:
@@ -68,20 +68,18 @@ def test_for_there_the_terms_trade_places():
     assert abs(swapped.loss(1e8, 2e11) - LAW.loss(1e8, 2e11)) > 0.005
 
 
-@BOTH
-def test_many_runs_at_few_points_are_refused(fit):
+def test_many_runs_at_few_points_are_refused():
     """Seeds are no new points: of four, no five numbers."""
     params, tokens = np.array([[1e8, 1e9, 1e10, 1e9], [1e10, 3e10, 1e11, 1e12]])
     runs = simulate_runs(LAW, np.tile(params, 5), np.tile(tokens, 5))
-    assert_refused(lambda: fit(*runs), "do not tell", "apart")
+    assert_refused(lambda: fit_parametric(*runs), "do not tell", "apart")
 
 
-@BOTH
-def test_a_loss_that_does_not_depend_on_size_says_nothing_of_its_exponent(fit):
+def test_a_loss_that_does_not_depend_on_size_says_nothing_of_its_exponent():
     params, tokens = (c.ravel() for c in np.meshgrid(SIZES[::6], 20 * SIZES[::6]))
     loss = LAW.E + LAW.B * tokens**-LAW.beta
-    assert_refused(lambda: fit(params, tokens, loss), "do not tell", "A", "apart")
-    assert_refused(lambda: fit(params, tokens, np.full(16, 2.5)), "do not tell", "apart")
+    for column, named in ((loss, "A"), (np.full(16, 2.5), "apart")):
+        assert_refused(lambda c=column: fit_parametric(params, tokens, c), "do not tell", named)
 
 
 # Warned of.
@@ -94,10 +92,9 @@ def test_a_narrow_design_is_warned_of_and_its_weak_numbers_are_named():
         fit_parametric(*runs, starts=FEW, resamples=0)
 
 
-@BOTH
-def test_a_design_near_a_line_is_warned_of_in_the_callers_own_line(fit):
+def test_a_design_near_a_line_is_warned_of_in_the_callers_own_line():
     with pytest.warns(WeakDesignWarning, match="tokens vary by 4%") as caught:
-        fit(*near_a_line(0.05), resamples=0)
+        fit_parametric(*near_a_line(0.05), resamples=0)
     assert caught[0].filename == __file__
 
 
@@ -138,7 +135,7 @@ def test_the_condition_is_that_of_the_jacobian_with_columns_of_length_one(runs):
     jacobian = np.array([predicted(theta + s) - predicted(theta - s) for s in steps]).T / 2e-6
     assert normal_matrix(theta, logs) == pytest.approx(jacobian.T @ jacobian, rel=1e-4)
     scaled = jacobian / np.linalg.norm(jacobian, axis=0)
-    condition, names = _condition(theta, logs, None)
+    condition, names = _condition(theta, logs)
     assert condition == pytest.approx(np.linalg.cond(scaled), rel=1e-3)
     weakest = np.abs(np.linalg.svd(scaled)[2][-1])
     assert {"A", "B", "E", "alpha", "beta"}.intersection(names.replace(",", "").split()) == {
@@ -169,8 +166,7 @@ def test_resamples_that_prefer_another_law_find_it():
         weights = resample_counts(24, 40, seed=0)
         laws = rivals(ends, 24)
         alone, among_all = (
-            objective(_resampled(some, runs, weights, None), runs, weights)
-            for some in (laws[:1], laws)
+            objective(_resampled(some, runs, weights), runs, weights) for some in (laws[:1], laws)
         )
         assert (among_all <= alone * (1 + 1e-9)).all()
         preferred += int((among_all < 0.99 * alone).sum())
