@@ -18,7 +18,17 @@ import torch
 import transformers
 from contest import BEFORE, COMMIT, contestants
 from contestant import tiny_recipe
-from measuring import BLOCK, Measure, alternate, compare, ratio, report, take_turns, timed
+from measuring import (
+    BLOCK,
+    Measure,
+    alternate,
+    compare,
+    compare_rounds,
+    ratio,
+    report,
+    take_turns,
+    timed,
+)
 from plain_gpt import PlainGPT, plain_loss
 from torch import LongTensor, Tensor
 
@@ -32,6 +42,7 @@ from course_lib.training.optimizer import make_optimizers
 __all__ = ["Measure", "alternate", "report"]
 
 STEPS = 300
+ROUNDS = 6  # of processes, which share the steps
 NOTEBOOK = "00_start_here"
 
 BEFORE_BAR = 1.0  # of the speed of the loop that was built on Accelerate
@@ -50,19 +61,28 @@ MODELS = (("bert", 32), ("gpt2", 32), ("bert", 64), ("gpt2", 64), ("t5", 64), ("
 
 
 def training(steps: int) -> Iterator[Measure]:
-    """The speed of `fit` over that of each other loop."""
-    with contestants() as loops:
-        for family, width in MODELS:
-            for loop in loops.values():
-                loop.begin(family, width, steps)
-            seconds = take_turns(loops, steps)
-            for loop in loops.values():
-                loop.end()
-            bars = {BEFORE: BEFORE_BAR, "bare loop": BARE_LOOP_BAR}
-            bars |= {"Trainer": TRAINER_BAR} if width == 32 else {}
-            for name in list(loops)[1:]:
-                line = f"{family} {width} wide: fit / {name}"
-                yield compare(line, seconds["fit"], seconds[name], bars.get(name))
+    """The speed of `fit` over that of each other loop, in processes that are started anew.
+
+    Two processes that do the same differ by a few hundredths all their lives, by where their memory
+    happens to lie. So the processes are what is drawn anew, and the interval is over them.
+    """
+    rounds: dict[tuple[str, int], list[dict[str, list[float]]]] = {model: [] for model in MODELS}
+    steps = max(2 * BLOCK, steps // ROUNDS)
+    for _ in range(ROUNDS):
+        with contestants() as loops:
+            for family, width in MODELS:
+                for loop in loops.values():
+                    loop.begin(family, width, steps)
+                rounds[family, width].append(take_turns(loops, steps))
+                for loop in loops.values():
+                    loop.end()
+    for (family, width), seconds in rounds.items():
+        bars = {BEFORE: BEFORE_BAR, "bare loop": BARE_LOOP_BAR}
+        bars |= {"Trainer": TRAINER_BAR} if width == 32 else {}
+        for name in list(seconds[0])[1:]:
+            line = f"{family} {width} wide: fit / {name}"
+            pairs = [(one["fit"], one[name]) for one in seconds]
+            yield compare_rounds(line, pairs, bars.get(name))
     if BEFORE not in loops:
         yield Measure(f"{COMMIT} is not in this clone", float("nan"), note="fetch all of it")
 

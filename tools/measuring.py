@@ -3,7 +3,9 @@
 Two sides take turns step by step, so that a machine that slows down slows both. Seconds are those
 of the processor, of which other programs take nothing away; on one thread there are no others. Ten
 steps are a block, which has everything in it that a loop does now and then; a block gives one
-ratio, the median of all is the value, and a bootstrap over blocks its 95 % interval. A bar is
+ratio, the median of all is the value, and a bootstrap over blocks its 95 % interval; where whole
+processes are held against each other, they are started several times, and the interval is over
+those rounds. A bar is
 missed where all of the interval is on the wrong side: what noise alone has done, fails nothing.
 """
 
@@ -12,9 +14,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 
+from course_lib.evaluation import interval
 from course_lib.runtime import generator
 
 BLOCK = 10  # steps, of which each loop logs one
@@ -54,6 +58,16 @@ def compare(name: str, ours: list[float], theirs: list[float], bar: float | None
     value, interval = ratio(theirs, ours)
     note = f"{statistics.median(ours) * 1e3:.2f} and {statistics.median(theirs) * 1e3:.2f} ms"
     return Measure(name, value, bar, note=note, interval=interval)
+
+
+def compare_rounds(
+    name: str, rounds: list[tuple[list[float], list[float]]], bar: float | None = None
+) -> Measure:
+    """The same from several rounds, ours and theirs in each: mean of their ratios, t interval."""
+    found = interval([ratio(theirs, ours)[0] for ours, theirs in rounds])
+    ours, theirs = (statistics.median(chain(*side)) for side in zip(*rounds, strict=True))
+    note = f"{ours * 1e3:.2f} and {theirs * 1e3:.2f} ms"
+    return Measure(name, found.mean, bar, note=note, interval=(found.low, found.high))
 
 
 def ratio(above: list[float], below: list[float]) -> tuple[float, tuple[float, float]]:

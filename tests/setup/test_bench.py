@@ -24,7 +24,7 @@ import contestant
 from bench import corruption_cost
 from contest import BEFORE, contestants, unpacked
 from contestant import Turnstile
-from measuring import BLOCK, Measure, alternate, compare, ratio, take_turns
+from measuring import BLOCK, Measure, alternate, compare, compare_rounds, ratio, take_turns
 from plain_gpt import PlainGPT, plain_loss
 from reference_loops import LOOPS, bare_loop, trainer
 
@@ -62,6 +62,20 @@ def test_sides_take_turns_at_every_step_and_the_first_block_does_not_count():
     assert len(order) == 2 * (3 + BLOCK)
     assert {name: len(values) for name, values in seconds.items()} == {"ours": 3, "theirs": 3}
     assert min(seconds["ours"] + seconds["theirs"]) == 2 * BLOCK + 1
+
+
+def test_what_differs_from_process_to_process_widens_the_interval():
+    """Half of the processes are lucky by 4 %: steps alone would be sure of either answer."""
+    quiet = [1.0] * (3 * BLOCK)
+    rounds = [([1.0 + 0.04 * (n % 2)] * (3 * BLOCK), quiet) for n in range(6)]
+    assert ratio(quiet, rounds[1][0])[1][1] < 0.97
+    found = compare_rounds("", rounds, bar=0.99)
+    low, high = found.interval
+    assert low < 0.97
+    assert high > 0.99
+    assert not found.failed
+    slow = compare_rounds("", [([1.1] * (3 * BLOCK), quiet) for _ in range(6)], bar=0.99)
+    assert slow.failed
 
 
 def test_contestants_that_measure_themselves_take_turns():
