@@ -190,7 +190,7 @@ class Company:
         pmi = np.log(pairs.data * len(texts) / (often[pairs.row] * often[pairs.col]))
         kept = (pmi > 0) & (pairs.row != pairs.col)
         table = sparse.csr_matrix((pmi[kept], (pairs.row[kept], pairs.col[kept])), pairs.shape)
-        left, values, _ = svds(table, k=50, random_state=0)
+        left, values, _ = svds(table, k=50, v0=np.ones(min(table.shape)))
         vectors = left * np.sqrt(values)
         self.vectors = vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)
 
