@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from course_lib.generation import cloze, next_token_distribution
-from course_lib.runtime import data_path, set_threads
+from course_lib.runtime import set_threads
 from course_lib.studies import load_records
 from course_lib.studies.catalogue import BASES, STUDIES
 from course_lib.studies.design import LIVE_SEED
@@ -36,33 +36,23 @@ SLOW = (
 )
 # One run a cell: what is repeated is the world, not the seed.
 WORLDS_ARE_REPEATED = ("laws", "laws-pilot")
-# Being recorded, by `make runs`: no claim may rest on an arm that has fewer than five seeds yet.
-UNDER_WAY: tuple[str, ...] = ()
-
-
-def recorded(name):
-    """The records of a study, none where it is under way and has not begun."""
-    there = data_path("runs", f"{name}.jsonl").is_file()
-    return load_records(name) if there or name not in UNDER_WAY else []
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_run_of_a_study_is_on_record(name):
-    found = {record.recipe.digest() for record in recorded(name)}
-    wanted = {recipe.digest() for recipe in STUDIES[name].recipes}
-    assert found <= wanted if name in UNDER_WAY else found == wanted
+    found = {record.recipe.digest() for record in load_records(name)}
+    assert found == {recipe.digest() for recipe in STUDIES[name].recipes}
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_records_come_from_one_code_and_five_seeds_none_of_them_the_readers(name):
-    records = recorded(name)
+    records = load_records(name)
     assert len({record.info["code"] for record in records}) <= 1
     variants = {}
     for record in records:
         variants.setdefault(record.recipe.replace(seed=0), set()).add(record.seed)
     assert all(LIVE_SEED not in seeds for seeds in variants.values())
-    repeated = name in (*UNDER_WAY, *WORLDS_ARE_REPEATED)
-    assert repeated or all(len(seeds) >= 5 for seeds in variants.values())
+    assert name in WORLDS_ARE_REPEATED or all(len(seeds) >= 5 for seeds in variants.values())
 
 
 @pytest.mark.records
@@ -71,7 +61,7 @@ def test_a_random_few_recorded_runs_can_be_made_again(capsys):
     candidates = [
         (name, record)
         for name in STUDIES
-        for record in recorded(name)
+        for record in load_records(name)
         if record.recipe.optimization.steps <= SHORT and name not in SLOW
     ]
     set_threads(1)  # as when they were recorded
