@@ -21,7 +21,6 @@ from course_lib.studies import (
     reading,
     reminders,
     spans,
-    tails,
     tuning,
     weighed,
 )
@@ -30,7 +29,6 @@ MODULES = (
     masked,
     causal,
     spans,
-    tails,
     passages,
     objectives,
     ladder,
