@@ -21,6 +21,7 @@ from course_lib.studies import (
     reading,
     reminders,
     spans,
+    tails,
     tuning,
     weighed,
 )
@@ -29,6 +30,7 @@ MODULES = (
     masked,
     causal,
     spans,
+    tails,
     passages,
     objectives,
     ladder,

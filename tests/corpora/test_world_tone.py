@@ -1,8 +1,8 @@
-"""The long tail of tone is what it is for: too long for labels, told by the company words keep.
+"""The long tail of tone: words of praise and blame, too many for a few labels.
 
 Guards: tail words are drawn with their weights and agree with their document as often as stated;
-the best accuracy on the sentiment task is exact for any length of the tail; 200 labels teach a
-fraction of the tail, unlabelled documents the rest.
+the best accuracy on the sentiment task is exact for any length of the tail. That labels teach a
+fraction of it and unlabelled documents the rest: tests/studies/test_tails_study.py.
 
     pytest tests/corpora/test_world_tone.py
 """
@@ -14,10 +14,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scipy import sparse
-from scipy.sparse.linalg import svds
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from course_lib.corpora.world import World, bayes_accuracy, sentiment
 from course_lib.corpora.world.grammar import zipf
@@ -161,61 +157,3 @@ def test_a_mark_is_no_word() -> None:
 def test_only_the_first_words_are_used_where_the_tail_is_shorter() -> None:
     used = {word for draft in world("general", 20).drafts(3000) for word in toned(draft)}
     assert used == {word for words in WORDS.values() for word in words[:20]}
-
-
-# What the tail is for, with the simplest learners that there are: a bag of words, which knows a
-# word from labels or not at all, and the company that words keep in unlabelled documents.
-
-
-def bag_of_words(train: dict, test: dict) -> float:
-    words = CountVectorizer(token_pattern=TAIL_WORD.pattern, lowercase=False, binary=True)
-    seen = words.fit_transform(train["text"])
-    model = LogisticRegression(max_iter=1000).fit(seen, train["label"])
-    return model.score(words.transform(test["text"]), test["label"])
-
-
-class Company:
-    """Vectors of words from the documents that they share: positive PMI, cut to 50 dimensions.
-
-    Levy and Goldberg (2014), "Neural word embedding as implicit matrix factorization".
-    """
-
-    def __init__(self, texts: list[str]) -> None:
-        self.words = CountVectorizer(
-            token_pattern=TAIL_WORD.pattern, lowercase=False, binary=True, min_df=3
-        )
-        found = self.words.fit_transform(texts).astype(float)
-        often = np.asarray(found.sum(0)).ravel()
-        pairs = (found.T @ found).tocoo()
-        pmi = np.log(pairs.data * len(texts) / (often[pairs.row] * often[pairs.col]))
-        kept = (pmi > 0) & (pairs.row != pairs.col)
-        table = sparse.csr_matrix((pmi[kept], (pairs.row[kept], pairs.col[kept])), pairs.shape)
-        left, values, _ = svds(table, k=50, v0=np.ones(min(table.shape)))
-        vectors = left * np.sqrt(values)
-        self.vectors = vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)
-
-    def accuracy(self, train: dict, test: dict) -> float:
-        features = [self.words.transform(data["text"]) @ self.vectors for data in (train, test)]
-        model = LogisticRegression(max_iter=1000).fit(features[0], train["label"])
-        return model.score(features[1], test["label"])
-
-
-def test_labels_teach_little_of_the_tail_and_unlabelled_text_the_rest() -> None:
-    """200 labels nearly suffice without a tail; with it they do not, and unlabelled text helps."""
-    short, long = [], []
-    company = Company(world().documents(10_000, seed=100))
-    unknown = []
-    for seed in range(3):
-        for here, found in ((world(tone_words=0), short), (world(), long)):
-            train, test = sentiment(here, 200, seed), sentiment(here, 1000, 100 + seed)
-            found.append(bag_of_words(train, test))
-        long[-1] = (long[-1], company.accuracy(train, test))
-        known = {word for text in train["text"] for word in TAIL_WORD.findall(text)}
-        said = [w for text in test["text"] for w in TAIL_WORD.findall(text) if w in SIDE_OF]
-        unknown.append(np.mean([word not in known for word in said]))
-    from_labels, with_text = np.mean(long, axis=0)
-    best = bayes_accuracy(world())
-    assert 0.2 < np.mean(unknown) < 0.4  # three tenths, says tone.toml
-    assert np.mean(short) > best - 0.09
-    assert from_labels < best - 0.14
-    assert with_text > from_labels + 0.07
