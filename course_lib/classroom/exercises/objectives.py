@@ -16,10 +16,10 @@ class EqualPrice(Exercise):
     """Training steps that a budget of FLOPs pays for."""
 
     name = "equal-price"
-    function = "steps_for"
+    function = "affordable_steps"
     notebook = "04_objectives_compared"
     prompt = """
-    Write `steps_for(budget, width, layers, vocab, tokens, targets)`: how many whole steps of
+    Write `affordable_steps(budget, width, layers, vocab, tokens, targets)`: how many whole steps of
     training a budget of FLOPs pays for. A step pushes `tokens` tokens through the layers and
     `targets` of them through the vocabulary layer. A layer has `12 * width**2` weights (four
     attention projections, two feed-forward matrices four times as wide), the vocabulary layer
@@ -85,11 +85,11 @@ class GapByWholeText(Exercise):
     """A gap filled by a model that only knows how likely whole texts are."""
 
     name = "gap-by-whole-text"
-    function = "fill"
+    function = "gap_odds"
     notebook = "04_objectives_compared"
     prompt = """
     A causal model cannot be asked about a gap, but it can say how likely a whole text is. Write
-    `fill(log_prob, text, candidates)`: `log_prob(text)` gives the log-probability of a text in
+    `gap_odds(log_prob, text, candidates)`: `log_prob(text)` gives the log-probability of a text in
     nats, the gap in `text` is written `{}`, and `candidates` is a list of words. Return a list with
     the probability of each candidate, given the rest of the text and that it is one of them.
     """
