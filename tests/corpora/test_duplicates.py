@@ -77,8 +77,8 @@ def rings(sizes, seed):
 @pytest.mark.xfail(strict=True, reason="_leader cuts groups in two")
 @pytest.mark.parametrize("seed", range(6))
 def test_duplicates_of_duplicates_are_one_group_in_whatever_order(seed):
-    texts, ring_of = rings((4, 9, 30), seed)
-    wanted = [[place for place, of in enumerate(ring_of) if of == ring] for ring in range(3)]
+    texts, ring_of = rings((4, 150), seed)
+    wanted = [[place for place, of in enumerate(ring_of) if of == ring] for ring in (0, 1)]
     assert near_duplicates(texts, threshold=0.2, permutations=512) == sorted(wanted)
 
 
