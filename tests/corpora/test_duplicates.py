@@ -52,6 +52,36 @@ def test_a_text_that_shares_less_than_the_threshold_is_left():
     assert near_duplicates([one, other], threshold=0.8) == []
 
 
+def test_what_hashing_brings_together_by_chance_is_left():
+    """At half the threshold's n-grams and more, every eighth pair or so is a candidate."""
+    base = prose(0, 200)
+    others = [changed(base, 40, seed) for seed in range(60)]
+    assert min(jaccard(base, other) for other in others) > 0.25
+    assert max(jaccard(base, other) for other in others) < 0.4
+    assert [near_duplicates([base, other], threshold=0.55) for other in others] == [[]] * 60
+
+
+def rings(sizes, seed):
+    """Texts that stand in rings, shuffled, and their rings: each shares a third with two others."""
+    texts, ring_of, parts = [], [], iter(range(1000))
+    for ring, size in enumerate(sizes):
+        shared = [prose(next(parts), 40) for _ in range(size)]
+        texts += [f"{shared[place - 1]} {shared[place]}" for place in range(size)]
+        ring_of += [ring] * size
+    order = random.Random(seed).sample(range(len(texts)), len(texts))
+    return [texts[place] for place in order], [ring_of[place] for place in order]
+
+
+# Python assigns from left to right: `place = leader[place] = x` writes to the leader of the new
+# place, and cuts what hung together. It is mended when `corpora` may be changed.
+@pytest.mark.xfail(strict=True, reason="_leader cuts groups in two")
+@pytest.mark.parametrize("seed", range(6))
+def test_duplicates_of_duplicates_are_one_group_in_whatever_order(seed):
+    texts, ring_of = rings((4, 150), seed)
+    wanted = [[place for place, of in enumerate(ring_of) if of == ring] for ring in (0, 1)]
+    assert near_duplicates(texts, threshold=0.2, permutations=512) == sorted(wanted)
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
 def test_exact_duplicates_are_near_ones_too(seeds):

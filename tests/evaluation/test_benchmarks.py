@@ -8,6 +8,8 @@ import math
 import os
 import subprocess
 import sys
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -227,6 +229,22 @@ def test_a_task_of_theirs_is_read_and_scored(tiny, tmp_path):
     assert asked.startswith("Choose.\n")
 
 
+def test_the_place_of_a_choice_says_nothing_and_is_not_the_writer_s(tmp_path):
+    choices = {"right": 1, "wrong": 0, "worse": 0, "worst": 0}
+
+    def documents(order):
+        scores = {choice: choices[choice] for choice in order}
+        examples = [{"input": f"Number {n}?", "target_scores": scores} for n in range(400)]
+        (tmp_path / "task.json").write_text(json.dumps(THEIRS | {"examples": examples}))
+        return read_bigbench(tmp_path).documents()
+
+    found = documents(choices)
+    assert found == documents(reversed(choices)), "as the file has it"
+    assert all(row["choices"][row["best"]] == "right" for row in found)
+    each = np.bincount([row["best"] for row in found], minlength=4)
+    assert np.abs(each - 100).max() < 4 * np.sqrt(400 * 0.25 * 0.75)
+
+
 def test_our_own_are_scored_alike_by_name_and_by_path(tiny, found):
     path = data_path("benchmarks", "bigbench", "odd_one_out")
     again = evaluate_tasks(tiny.model, tiny.tokenizer, [str(path)], limit=12)
@@ -266,6 +284,34 @@ def test_the_ngram_model_is_a_distribution(tiny):
         assert total == pytest.approx(1, abs=1e-9)
     found = evaluate_tasks(ngrams, None, ["glue_paraphrase", "bigbench_opposites"], limit=4)
     assert len(found.scores) == 3
+
+
+def test_the_ngram_model_is_witten_bells(tiny):
+    """By its words: what goes to the unigrams is the share of kinds, and a text goes on from what
+    it stands behind, whose last token counts."""
+    texts = ["The cat sat on the mat.", "The cat sat on the rug.", "The dog sat on the mat."]
+    ngrams, tokenizer = NgramModel(tiny.tokenizer, texts), tiny.tokenizer
+    rows = [tokenizer(text)["input_ids"] for text in texts]
+    size = sum(map(len, rows)) + len(tokenizer)
+
+    def expected(before, token):
+        alone = (sum(row.count(token) for row in rows) + 1) / size
+        after = [row[i + 1] for row in rows for i in range(len(row) - 1) if row[i] == before]
+        if not after:
+            return math.log(alone)
+        kept = len(after) / (len(after) + len(set(after)))
+        return math.log(kept * after.count(token) / len(after) + (1 - kept) * alone)
+
+    tokens = sorted({token for row in rows for token in row})
+    for before in (None, *tokens):
+        for token in (*tokens, len(tokenizer) - 1):
+            assert ngrams.log_prob(before, token) == pytest.approx(expected(before, token))
+
+    context, text = "The dog sat", " on the rug."
+    *_, last = tokenizer(context, add_special_tokens=False)["input_ids"]
+    row = [last, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+    [(behind, _)] = ngrams.loglikelihood([SimpleNamespace(args=(context, text))])
+    assert behind == pytest.approx(sum(expected(a, b) for a, b in pairwise(row)))
 
 
 def test_training_pairs_are_the_harnesss_words():
