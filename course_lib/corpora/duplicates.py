@@ -87,7 +87,8 @@ def without_repeats(count: Whole, groups: Sequence[Sequence[int]]) -> list[int]:
 
 def _leader(leader: list[int], place: int) -> int:
     while leader[place] != place:
-        place = leader[place] = leader[leader[place]]
+        leader[place] = leader[leader[place]]
+        place = leader[place]
     return place
 
 
