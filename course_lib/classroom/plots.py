@@ -160,7 +160,8 @@ def bars(
         if high != mean:
             reach = [[mean - low], [high - mean]]
             ax.errorbar(place, mean, yerr=reach, color=BLACK, capsize=5, lw=1.4)
-        ax.text(place, high + 0.015 * top, f"{mean:.3g}", ha="center", va="bottom", fontsize=10)
+        above = max(high, 0) + 0.015 * top
+        ax.text(place, above, f"{mean:.3g}", ha="center", va="bottom", fontsize=10)
     ax.set_xticks(range(len(values)), list(values))
     ax.set_ylabel(ylabel)
     ax.grid(axis="x", visible=False)
