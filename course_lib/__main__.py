@@ -97,7 +97,7 @@ def _setup(options: argparse.Namespace) -> int:
 
 
 def _runs(options: argparse.Namespace) -> int:
-    from course_lib.studies import BASES, STUDIES, make_base, record, verify
+    from course_lib.studies import BASES, STUDIES, make_base, record, verify, verify_base
 
     if unknown := set(options.studies) - set(STUDIES):
         raise CourseError(
@@ -113,8 +113,8 @@ def _runs(options: argparse.Namespace) -> int:
             verify(STUDIES[name], jobs=options.jobs)
         else:
             record(STUDIES[name], jobs=options.jobs)
-    for name in () if options.verify else (name for name in bases if name in due):
-        make_base(name, BASES[name])
+    for name in (name for name in bases if name in due):
+        (verify_base if options.verify else make_base)(name, BASES[name])
     if due:
         _say_what_is_stale(names, bases)
     return 0

@@ -49,7 +49,11 @@ def published_model(name: str) -> Published:
     with hub_errors(name):
         # Half precision, in which BLOOM is stored, is slow on a CPU and coarse for a loss.
         model = model_class.from_pretrained(
-            name, revision=revision, use_safetensors=True, dtype="float32"
+            name,
+            revision=revision,
+            use_safetensors=True,
+            dtype="float32",
+            adapter_kwargs={"revision": revision},  # transformers before 5.23 looks on `main`
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, revision=revision)
     # GPT-2 was trained without padding. Padding is masked, so any token will do.

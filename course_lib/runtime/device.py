@@ -2,6 +2,7 @@
 
 import os
 import platform
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -66,16 +67,27 @@ def set_threads(count: int | None = None) -> int:
 
 
 def describe_machine() -> dict[str, str]:
-    """What the results of this session depend on, as text: device, precision, versions."""
+    """What the results of this session depend on, as text: hardware, precision, versions."""
     import transformers
 
     device = choose_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": f"{device.type} ({name})",
+        "processor": _processor(),
         "precision": {"no": "fp32"}.get(choose_precision(device), choose_precision(device)),
         "threads": str(torch.get_num_threads()),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
+
+
+def _processor() -> str:
+    """The CPU by the name that Linux has for it: what it can multiply decides the last digits."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

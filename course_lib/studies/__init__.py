@@ -20,5 +20,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "record": "records",
         "stale": "records",
         "verify": "verification",
+        "verify_base": "base_models",
     },
 )

@@ -17,7 +17,8 @@ from course_lib.corpora.pinned import published_tokenizer
 from course_lib.corpora.streaming import PREFIX, StreamedRows, held_out_rows
 from course_lib.objectives import make_objective
 from course_lib.runtime import CourseError, generator
-from course_lib.training.recipe import HEADED, PUBLISHED, Recipe, Source
+from course_lib.training.recipe import Recipe
+from course_lib.training.tables import HEADED, PUBLISHED, Source
 
 VALIDATION_ROWS = 256
 VALIDATION_BATCH = 64

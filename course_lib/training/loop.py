@@ -21,8 +21,8 @@ from course_lib.training.checkpoint import load_best, newest
 from course_lib.training.fitting import told_what_to_lower
 from course_lib.training.log import History, Log
 from course_lib.training.optimizer import learning_rate_at, make_optimizers
-from course_lib.training.recipe import Optimization
 from course_lib.training.sharding import copy_whole, sharded_copy, whole
+from course_lib.training.tables import Optimization
 
 Batch = dict[str, Tensor]
 

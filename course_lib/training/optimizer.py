@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from course_lib.training.recipe import Optimization
+from course_lib.training.tables import Optimization
 
 FINAL_SHARE = 0.1  # of the peak learning rate, where the cosine ends (Hoffmann et al. 2022, B)
 DECAY_SHARE = 0.2  # of the steps, over which warmup-stable-decay goes down (Hu et al. 2024)

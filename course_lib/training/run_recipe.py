@@ -26,11 +26,11 @@ from course_lib.runtime.folders import one_at_a_time, require_writable
 from course_lib.training.checkpoint import differences, newest
 from course_lib.training.data import Batch, Prepared, prepare, tokenizer_of
 from course_lib.training.loop import fit
-from course_lib.training.recipe import HEADED, Recipe
+from course_lib.training.recipe import Recipe
 from course_lib.training.run import ABOUT, Run, code_digest, refuse_foreign
 from course_lib.training.side_log import SideLog
 from course_lib.training.start import load_start, model_to_train, start_digest
-from course_lib.training.tables import LAYOUT
+from course_lib.training.tables import HEADED, LAYOUT
 
 LOGITS = 2**30  # at a time in an evaluation: 4 GB in fp32
 

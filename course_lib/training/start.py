@@ -15,8 +15,9 @@ from course_lib.runtime import data_path, seed_of
 from course_lib.runtime.errors import CourseError
 from course_lib.runtime.folders import MANIFEST
 from course_lib.runtime.packaged import packaged_path
-from course_lib.training.recipe import HEADED, Recipe
+from course_lib.training.recipe import Recipe
 from course_lib.training.run import Run
+from course_lib.training.tables import HEADED
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from course_lib.runtime.checks import (
     NotNegativeCount,
     Positive,
     Rate,
+    Share,
     Text,
     Whole,
     remedy,
@@ -58,6 +59,115 @@ class Table(BaseModel):
             return f"{place} is missing: add it."
         value = repr(first["input"])
         return f"{place} = {value[:60]}: {remedy(first)}"
+
+
+Objectives = Literal[
+    "auto",
+    "masked",
+    "masked-static",
+    "causal",
+    "span",
+    "infilling",
+    "supervised",
+    "classification",
+    "tagging",
+]
+Families = Literal["bert", "roberta", "gpt2", "gpt3", "bloom", "t5", "bart"]
+
+HEADED = ("classification", "tagging")  # objectives with a head of their own
+PUBLISHED = "published:"
+
+
+class Source(Table):
+    """One corpus of a mixture; its rows are seen in proportion to `weight`."""
+
+    corpus: Text
+    weight: Positive = 1.0
+    documents: Count | None = None
+
+
+class Data(Table):
+    """What is read: one corpus, or a mixture of several.
+
+    `documents` limits the training text, None takes all. `length` is that of a row, in tokens.
+    `tokenizer` is "corpus" (trained on the corpus, or on the first of a mixture), "start" (that of
+    the model that training starts from), the name of another corpus, on which it is trained, or
+    "published:NAME" (pinned in `data/hub.toml`; `vocab_size` is then its own);
+    "auto" is "start" where there is one. `template` says how a prompt and its completion become a
+    text, for the supervised objective; `packed` puts several such texts into a row of `length`,
+    where none sees another (`course_lib.corpora.packed_examples`), so a batch counts full rows.
+    """
+
+    corpus: Text | None = None
+    mixture: Annotated[tuple[Source, ...], Field(strict=False)] = ()
+    documents: Count | None = None
+    tokenizer: Text = "auto"
+    vocab_size: Count = 1024
+    length: Count = 64
+    template: Literal["plain", "alpaca", "chat"] = "plain"
+    packed: bool = False
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Self:
+        if (self.corpus is None) == (not self.mixture):
+            self.refuse("corpus", "name one corpus, or several under [[data.mixture]], not both")
+        if self.mixture and self.documents is not None:
+            self.refuse("documents", "for a mixture, give each corpus its own")
+        return self
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The corpora with their weights; one corpus is a mixture of one."""
+        return self.mixture or (Source(corpus=self.corpus, documents=self.documents),)
+
+
+class Model(Table):
+    """A fresh model: a family and a size, or a published size by its name.
+
+    `positions` is the length of the table of positions, None for that of a row. (BERT saw rows of
+    128 tokens for nine tenths of its training, with a table for 512: Devlin et al. 2019, A.2.)
+    """
+
+    family: Families
+    published: Text | None = None
+    width: Count = 64
+    layers: Count = 2
+    heads: Count = 2
+    positions: Count | None = None
+    dropout: Rate = 0.0
+    attention: Literal["both", "left"] = "both"
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        if self.width % self.heads:
+            self.refuse("heads", f"it must be a divisor of width, {self.width}")
+        if self.published is not None:
+            from course_lib.models import published_sizes
+
+            names = [size.name for size in published_sizes(self.family)]
+            if self.published not in names:
+                self.refuse("published", f"it must be one of {', '.join(names)}")
+        return self
+
+
+class Objective(Table):
+    """What is predicted; "auto" is the family's own. `rate` is how much is corrupted.
+
+    A loss is a mean over targets; `mean_over` "examples" averages each of them first, so that a
+    short answer counts as much as a long one (supervised alone).
+    """
+
+    name: Objectives = "auto"
+    rate: Share | None = None
+    mean_over: Literal["targets", "examples"] = "targets"
+
+    @model_validator(mode="after")
+    def _rate(self) -> Self:
+        if self.rate is not None and self.name in ("causal", "supervised", *HEADED):
+            self.refuse("rate", f"leave it out, {self.name} corrupts nothing")
+        if self.mean_over == "examples" and self.name != "supervised":
+            self.refuse("mean_over", f"it is for supervised, not for {self.name}")
+        return self
 
 
 # Fields of `Optimization` that decide where and when, and not what is computed.

@@ -78,6 +78,7 @@ def test_a_signal_in_the_last_step_is_not_lost_and_neither_is_the_step(
 
 
 def test_a_signal_after_the_last_look_reaches_whoever_had_it_before(monkeypatch):
+    had = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
     looks, look = [], processes.any_of
 
     def looking(*flags):
@@ -88,8 +89,11 @@ def test_a_signal_after_the_last_look_reaches_whoever_had_it_before(monkeypatch)
         return found
 
     monkeypatch.setattr(processes, "any_of", looking)
-    with pytest.raises(KeyboardInterrupt):
-        fit(model_for("masked"), batches("masked"), small())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(model_for("masked"), batches("masked"), small())
+    finally:
+        signal.signal(signal.SIGINT, had)
 
 
 # Checkpoints by time.

@@ -15,8 +15,16 @@ from course_lib.models import FAMILIES
 from course_lib.models.families import HEADS
 from course_lib.objectives import OBJECTIVES, ON_EXAMPLES
 from course_lib.runtime import CourseError
-from course_lib.training import Adapter, Data, Model, Objective, Optimization, Recipe, Source
-from course_lib.training import recipe as module
+from course_lib.training import (
+    Adapter,
+    Data,
+    Model,
+    Objective,
+    Optimization,
+    Recipe,
+    Source,
+    tables,
+)
 from course_lib.training.recipe import TABLES
 from course_lib.training.tables import LAYOUT
 
@@ -164,6 +172,7 @@ def test_a_wrong_value_is_refused_with_field_value_and_what_is_right(field, valu
         (lambda: Adapter(rank=0), ("rank = 0", "at least 1")),
         (lambda: Source(corpus="a", weight=float("nan")), ("weight = nan",)),
         (lambda: TUNED.replace(family="bert"), ("[model]",)),
+        (lambda: FIRST.replace(packed=True), ("data.packed = True", "masked has full rows")),
     ],
 )
 def test_wrong_combinations_are_one_line(make, words):
@@ -192,9 +201,9 @@ def test_attention_decides_too():
 
 
 def test_names_are_those_of_the_rooms_that_offer_them():
-    assert set(module.Families.__args__) == set(FAMILIES)
-    assert set(module.Objectives.__args__) == {"auto", *OBJECTIVES, *ON_EXAMPLES}
-    assert module.HEADED == HEADS
+    assert set(tables.Families.__args__) == set(FAMILIES)
+    assert set(tables.Objectives.__args__) == {"auto", *OBJECTIVES, *ON_EXAMPLES}
+    assert tables.HEADED == HEADS
 
 
 def as_toml(fields, table=""):
