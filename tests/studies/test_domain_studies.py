@@ -4,10 +4,13 @@ pytest tests/studies/test_domain_studies.py
 """
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tiny import tiny_model, word_tokenizer
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from course_lib.studies import docstrings, domains
 from course_lib.studies.design import LIVE_SEED
@@ -110,3 +113,49 @@ def test_words_of_the_domain_have_losses_of_their_own(monkeypatch):
     found = docstrings.losses_by_word(model, tokenizer, ["the cat sat on the mat"])
     uniform = math.log(len(tokenizer))
     assert found == {"api": pytest.approx(uniform), "other": pytest.approx(uniform)}
+
+
+def letters():
+    """A tokenizer with a token a letter, so that a word has several."""
+    vocabulary = {letter: number for number, letter in enumerate("_ abcdehmorsty.")}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="_"))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="_")
+
+
+class Foresees(torch.nn.Module):
+    """Says what comes next, but for the positions that it is told to miss."""
+
+    def __init__(self, missed=()):
+        super().__init__()
+        self.weight, self.missed = torch.nn.Parameter(torch.zeros(1)), list(missed)
+
+    def forward(self, input_ids):
+        said = torch.nn.functional.one_hot(input_ids.roll(-1, 1), 20).float()
+        said[:, self.missed] *= -1
+        return SimpleNamespace(logits=said)
+
+
+@pytest.mark.parametrize(
+    ("missed", "right"),
+    [
+        ([], {"api": 1.0, "other": 1.0}),
+        ([6], {"api": 0.5, "other": 1.0}),  # the second r of `array`
+        ([2], {"api": 1.0, "other": 0.5}),  # the o of `to`
+        ([1], {"api": 1.0, "other": 0.5}),  # and its t
+        ([3], {"api": 1.0, "other": 1.0}),  # the space behind it belongs to no word
+    ],
+)
+def test_a_word_is_chosen_where_every_token_of_it_is(missed, right, monkeypatch):
+    monkeypatch.setattr(docstrings, "domain_words", lambda: frozenset({"array", "dtype"}))
+    text = "a to array me dtype."
+    found = docstrings.words_chosen(Foresees(missed), letters(), [text])
+    assert found == right
+
+
+def test_the_lazy_opponents_guess_the_last_and_the_commonest_word(monkeypatch):
+    monkeypatch.setattr(docstrings, "domain_words", lambda: frozenset({"array", "dtype"}))
+    monkeypatch.setattr(docstrings, "load", lambda name: {"text": ["dtype or dtype", "array"]})
+    texts = ["a array or array", "to dtype, array, array"]
+    found = docstrings.lazy_choices(letters(), [f"{text}." for text in texts])
+    assert found == {"last": 2 / 5, "commonest": 1 / 5, "words": 5}
