@@ -1,7 +1,7 @@
-"""Letting a model of each kind write documents, and asking the world whether it could have.
+"""Letting a causal model write documents, and asking the world whether it could have.
 
-Each kind writes in the way that is natural to it, always drawing from its own distribution
-(temperature 1), so that a model which repeats one safe sentence gains nothing by it.
+It draws from its own distribution (temperature 1), so that a model which repeats one safe sentence
+gains nothing by it.
 """
 
 import re
@@ -10,19 +10,14 @@ from collections.abc import Sequence
 from functools import cache
 
 import torch
-from torch import LongTensor, Tensor
 
-from course_lib.corpora import World, encode
-from course_lib.corpora.padding import pad_rows
+from course_lib.corpora import World
 from course_lib.corpora.world.grammar import Aspect
 from course_lib.corpora.world.kinds import Kind, Subject
 from course_lib.models import evaluation_mode
-from course_lib.objectives import SpanCorruption
-from course_lib.objectives.loss import kind_of
 from course_lib.runtime import seed_of
 from course_lib.training import Run
 
-SWEEPS = 2  # how often a masked model goes through its finished text again
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?]) (?!Answer:)")  # as the world separates them
 
 
@@ -31,12 +26,23 @@ def write(run: Run, documents: int, seed: int = 0) -> list[str]:
 
     A sentence that the end of the row cuts off is left out, if there is one before it.
     """
-    by_kind = {"causal": _token_by_token, "masked": _gap_by_gap, "seq2seq": _span_by_span}
+    end, tokenizer = run.tokenizer.eos_token_id, run.tokenizer
     # `generate` of transformers draws from torch's global state, which is put back afterwards.
-    with evaluation_mode(run.model), torch.random.fork_rng():
+    with evaluation_mode(run.model) as device, torch.random.fork_rng():
         torch.manual_seed(seed_of(seed, "write"))
-        texts = by_kind[kind_of(run.model)](run, documents)
-    return [finished(text) for text in texts]
+        start = torch.full((documents, 1), tokenizer.bos_token_id, device=device)
+        ids = run.model.generate(
+            input_ids=start,
+            attention_mask=torch.ones_like(start),
+            max_length=run.recipe.data.length,
+            eos_token_id=end,
+            pad_token_id=end,
+            do_sample=True,  # from the model's own distribution, and nothing left out of it
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+        )
+    return [finished(text) for text in tokenizer.batch_decode(ids.cpu(), skip_special_tokens=True)]
 
 
 def finished(text: str) -> str:
@@ -45,108 +51,6 @@ def finished(text: str) -> str:
     for apart, together in ((r"(\d), (?=\d)", r"\1,"), (r"(\w) - (?=\w)", r"\1-")):
         text = re.sub(apart, together, text)  # WordPiece writes "2, 800" and "hee - haw"
     return re.sub(r"(?<=[.!?])( Question:[^.!?]*[?])?[^.!?]*$", "", text)
-
-
-def _sample(logits: Tensor) -> LongTensor:
-    """One token a row of logits `[rows, vocabulary]`."""
-    return torch.multinomial(logits.float().softmax(dim=-1).cpu(), 1).squeeze(1)
-
-
-# The model's own distribution, and nothing left out of it.
-_AS_IT_IS = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-
-
-def _token_by_token(run: Run, documents: int) -> list[str]:
-    """A causal model writes from left to right until it writes the end token."""
-    end = run.tokenizer.eos_token_id
-    start = torch.full((documents, 1), run.tokenizer.bos_token_id, device=run.model.device)
-    ids = run.model.generate(
-        input_ids=start,
-        attention_mask=torch.ones_like(start),
-        max_length=run.recipe.data.length,
-        eos_token_id=end,
-        pad_token_id=end,
-        **_AS_IT_IS,
-    )
-    return run.tokenizer.batch_decode(ids.cpu(), skip_special_tokens=True)
-
-
-def _gap_by_gap(run: Run, documents: int) -> list[str]:
-    """A masked model fills a row of masks in random order, then reconsiders each token in turn.
-
-    Gibbs sampling (Wang and Cho 2019). It cannot decide how long a text is, so it is given the
-    lengths of real documents. One position of every document is drawn at a time.
-    """
-    tokenizer = run.tokenizer
-    texts = World().documents(documents, seed=int(torch.randint(2**31, ())))
-    real = pad_rows(encode(texts, tokenizer), tokenizer)
-    seen, ids = (real[key][:, : run.recipe.data.length] for key in ("attention_mask", "input_ids"))
-    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
-    ids = torch.where(special, ids, tokenizer.mask_token_id)
-    rows = torch.arange(documents)
-    for _ in range(1 + SWEEPS):
-        order = torch.rand(ids.shape).masked_fill(special, 2.0).argsort(dim=1)
-        for number in range(int((~special).sum(dim=1).max())):
-            place = order[:, number]
-            asked = ~special[rows, place]
-            hidden = ids[rows, place].masked_fill(asked, tokenizer.mask_token_id)
-            ids[rows, place] = hidden
-            logits = _logits_at(run, ids, seen, place)
-            ids[rows, place] = torch.where(asked, _sample(logits), hidden)
-    return tokenizer.batch_decode(ids, skip_special_tokens=True)
-
-
-def _logits_at(run: Run, ids: LongTensor, seen: LongTensor, place: LongTensor) -> Tensor:
-    """Logits at one place of each row, special tokens ruled out; the head sees no other place."""
-    model = run.model
-    states = model.base_model(
-        input_ids=ids.to(model.device), attention_mask=seen.to(model.device)
-    ).last_hidden_state
-    logits = model.cls(states[torch.arange(len(ids)), place])
-    logits[:, run.tokenizer.all_special_ids] = -torch.inf
-    return logits
-
-
-def _span_by_span(run: Run, documents: int) -> list[str]:
-    """An encoder-decoder reads what it has written, with a sentinel behind it, and writes a span.
-
-    In training the last span of a row is always hidden, so this question is familiar. An empty
-    span means that the document is finished, as `</s>` also stands between documents.
-    """
-    tokenizer, end = run.tokenizer, run.tokenizer.eos_token_id
-    sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
-    texts: list[list[int]] = [[] for _ in range(documents)]
-    unfinished = list(range(documents))
-    while unfinished:
-        spans = _spans(run, [[end, *texts[i], sentinel, end] for i in unfinished])
-        for i, span in zip(unfinished, spans, strict=True):
-            texts[i] += span
-        unfinished = [
-            i
-            for i, span in zip(unfinished, spans, strict=True)
-            if span and len(texts[i]) < run.recipe.data.length - 1
-        ]
-    cut = [ids[: run.recipe.data.length - 1] for ids in texts]
-    return tokenizer.batch_decode(cut, skip_special_tokens=True)
-
-
-def _spans(run: Run, questions: list[list[int]]) -> list[list[int]]:
-    """What the decoder writes behind the first sentinel, for each row of encoder tokens."""
-    model, tokenizer = run.model, run.tokenizer
-    asked = pad_rows(questions, tokenizer)
-    sentinels = SpanCorruption.from_tokenizer(tokenizer).sentinel_ids.tolist()
-    stop = [*sentinels, tokenizer.eos_token_id]
-    start = torch.tensor([[model.config.decoder_start_token_id, sentinels[0]]])
-    written = model.generate(
-        **{name: value.to(model.device) for name, value in asked.items()},
-        decoder_input_ids=start.repeat(len(questions), 1).to(model.device),
-        max_length=run.recipe.data.length,
-        eos_token_id=stop,
-        pad_token_id=tokenizer.pad_token_id,
-        **_AS_IT_IS,
-    )
-    marks = {*stop, tokenizer.pad_token_id}
-    return [[token for token in row if token not in marks] for row in written[:, 2:].cpu().tolist()]
 
 
 class Proofreader:

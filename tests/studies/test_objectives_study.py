@@ -46,10 +46,9 @@ def test_the_recipes_differ_in_nothing_that_is_not_the_objectives_own():
 # ---------------------------------------------------------------- writing
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_each_kind_writes_as_many_texts_as_asked_for_and_the_seed_decides(name):
-    recipe = RECIPES[name].replace(width=16, heads=2, layers=1, length=12)
-    tokenizer = objectives._tokenizers()[list(RECIPES).index(name)]
+def test_as_many_texts_are_written_as_asked_for_and_the_seed_decides():
+    recipe = RECIPES["causal"].replace(width=16, heads=2, layers=1, length=12)
+    tokenizer = objectives._tokenizers()[list(RECIPES).index("causal")]
     run = Run(fresh_model(recipe, tokenizer), tokenizer, recipe, [])
     state = torch.random.get_rng_state()
     texts = [write(run, 5, seed) for seed in (0, 0, 1)]
