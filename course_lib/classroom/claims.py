@@ -45,7 +45,8 @@ class Claim:
     """One statement of the course; the fields are those of `data/claims.toml`.
 
     The measured quantity must lie above `low` and below `high` (either may be absent). Where both
-    are the same number, it must be that number.
+    are the same number, it must be that number. An interval is over `seeds`, or over what `over`
+    names.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Claim:
     low: float | None = None
     high: float | None = None
     seeds: int = 0
+    over: str = "runs"
     verdict: str = ""
     condition: str = ""
 
@@ -193,7 +195,7 @@ def _card(entry: Claim, verdict: str, value: Any, interval: Any, live: float | N
     if interval is not None:
         line += (
             f" (95 % interval {_number(interval.low)} to {_number(interval.high)}, "
-            f"{interval.n} {'seeds' if entry.seeds else 'runs'})"
+            f"{interval.n} {'seeds' if entry.seeds else entry.over})"
         )
     lines = [line, f"to hold it must be {_bounds(entry)}"]
     if live is not None:

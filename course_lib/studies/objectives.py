@@ -4,7 +4,7 @@ Span corruption needs a body with a decoder of its own, so here family and objec
 together, and no difference is the objective's alone. (Masked and causal training under one body:
 `course_lib.studies.arms`.) A GPT-2 and a T5 of the same width read the same documents in rows of
 the same length, and each trains until it has spent the same FLOPs. T5 has as many layers again in
-its decoder, and twice the parameters, for the same price: each token passes through one of its two
+its decoder, and more parameters for the same price: each token passes through one of its two
 stacks only (Raffel et al. 2020, section 3.2.2). Then both learn to translate.
 """
 

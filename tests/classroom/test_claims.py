@@ -134,6 +134,16 @@ def test_a_box_tells_the_measurement_the_seeds_and_the_live_run(record, capsys):
 
 
 @pytest.mark.parametrize(
+    ("changes", "words"),
+    [({}, "7 runs"), ({"over": "questions"}, "7 questions"), ({"seeds": 5}, "7 seeds")],
+)
+def test_a_box_says_over_what_its_interval_is(changes, words, record, capsys):
+    record(**changes)
+    claim("x", Interval(0.2, 0.1, 0.3, n=7))
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("changes", "value", "message"),
     [
         ({}, -0.1, "record says 'holds', this measurement says 'refuted'"),

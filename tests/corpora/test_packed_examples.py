@@ -19,7 +19,7 @@ from course_lib.corpora.packed_examples import pack_examples
 from course_lib.models import build
 from course_lib.objectives import Supervised, count_targets, summed_loss
 from course_lib.runtime import CourseError, generator
-from course_lib.training import fit, prepare
+from course_lib.training import Data, Recipe, fit, prepare
 
 LENGTH = 24
 SIZES = (9, 4, 13, 7, 3, 11, 5, 20, 2)
@@ -184,5 +184,11 @@ def test_what_cannot_be_packed_is_refused():
         pack_examples([{"input_ids": [1, 2, 3], "labels": [0]}], LENGTH)
     with pytest.raises(CourseError, match=r"data\.packed.*causal has full rows"):
         tiny_recipe("gpt2", packed=True, objective="causal")
+    with pytest.raises(CourseError, match=r"data\.packed.*causal has full rows"):
+        tiny_recipe("gpt2", packed=True)  # whose own objective that is
+    # What a trained model goes on with shows only when it is read.
+    goes_on = Recipe(
+        name="goes on", data=Data(corpus="world", packed=True), start="base:gpt2-world"
+    )
     with pytest.raises(CourseError, match=r"data\.packed is for supervised"):
-        prepare(tiny_recipe("gpt2", packed=True), word_tokenizer("gpt2"))
+        prepare(goes_on, word_tokenizer("gpt2"), "causal", "causal")

@@ -19,7 +19,7 @@ class WarmupCosine(Exercise):
     notebook = "08_pretraining"
     prompt = """
     Write `rate(step, steps, warmup, peak)` for `step` from 0 to `steps - 1`, another schedule than
-    the notebook's: it decays to **zero**, and its warm-up *ends* at the peak.
+    the notebook's in one thing: it decays to **zero**.
 
     - In the first `warmup` steps it rises linearly: step 0 has `peak / warmup`, and step
       `warmup - 1` has `peak`.

@@ -114,7 +114,7 @@ class TrainStep(Exercise):
     against `ids[:, 1:]`, both flattened; `loss.backward()`; `optimizer.step()`;
     `optimizer.zero_grad()`; `return loss.item()`.
     """
-    praise = "Right: this is what every language model of this course, and GPT-3, was trained with."
+    praise = "Right: this is what every causal model of this course, and GPT-3, was trained with."
 
     @staticmethod
     def solution(
