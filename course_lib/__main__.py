@@ -56,7 +56,7 @@ def _runs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="make one run of each stale recipe again; where it comes out, all seeds are current",
+        help="make a run of each stale recipe and each stale base again; what comes out is current",
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
 
